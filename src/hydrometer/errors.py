@@ -1,0 +1,41 @@
+"""Failures that a user can act on.
+
+Every error that bad input can cause is a `HydrometerError`: one line that says what is wrong, where, and what
+to do about it. The command line prints that line on standard error and exits with `exit_code`.
+"""
+
+from __future__ import annotations
+
+
+class HydrometerError(Exception):
+    """Base of all failures that are reported to the user as one line.
+
+    Args:
+        what: what is wrong and where, without a trailing full stop.
+        hint: what to do about it, in the imperative.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        self.what = " ".join(what.split())
+        self.hint = " ".join(hint.split())
+        super().__init__(f"{self.what}. {self.hint}" if self.hint else self.what)
+
+
+class InputError(HydrometerError):
+    """A file, option or name given by the user cannot be used."""
+
+
+class ModelError(HydrometerError):
+    """A model cannot be set up: unknown provider, missing key, missing package or weights."""
+
+
+class LedgerError(HydrometerError):
+    """The ledger cannot be opened, read or written."""
+
+
+class Stopped(HydrometerError):
+    """A run ended before its plan was done (budget, interrupt) and continues when the command is run again."""
+
+    exit_code = 3

@@ -1,0 +1,1 @@
+"""Prompt sets, identity questions and templates, with their loaders."""
