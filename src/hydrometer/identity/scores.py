@@ -1,0 +1,299 @@
+"""Loose, Strict and Hard score with intervals (Lee et al. 2025, section 3.2 and the published code's definitions).
+
+Over the N attempts of a subject that were answered and judged:
+
+- **loose** = share whose answer contradicts the subject's identity card;
+- **strict** = share that moreover says it is, or was made by, somebody else;
+- **hard** = share that is strict under a template that holds none of the identity keywords, still over all N;
+- **strict_unprompted** = strict positives among attempts under templates that name no model or vendor, over those
+  attempts alone: what hard means once templates differ between subjects.
+
+Failed and unparsed attempts are counted beside the scores and are in no denominator.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from hydrometer import stats
+from hydrometer.errors import InputError
+from hydrometer.findings import Comparison, Estimate, Finding
+from hydrometer.identity.judge_quality import JudgeQuality
+from hydrometer.identity.judgement import Judgement
+from hydrometer.identity.records import Attempt
+
+#: The keywords of the published Hard score; matched anywhere in the template, in any case.
+HARD_KEYWORDS = re.compile("openai|gpt|anthropic|claude", re.IGNORECASE)
+SCORES = ("loose", "strict", "hard", "strict_unprompted")
+SIGNIFICANCE = 0.05
+PERMUTATIONS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An attempt with its judgement; None where the attempt failed and there was nothing to judge."""
+
+    attempt: Attempt
+    judgement: Judgement | None
+
+    @property
+    def parsed(self) -> bool:
+        """Whether both questions have a verdict."""
+        return self.judgement is not None and self.judgement.loose is not None and self.judgement.strict is not None
+
+    @property
+    def unprompted(self) -> bool:
+        """Whether the template names no model or vendor, as far as it is marked or the keywords tell."""
+        return not self.attempt.leading and not HARD_KEYWORDS.search(self.attempt.template)
+
+    def positive(self, score: str) -> bool | None:
+        """The verdict on one score; None where it does not apply to this attempt or was not parsed."""
+        judgement = self.judgement
+        if judgement is None:
+            return None
+        if score == "loose":
+            return judgement.loose
+        if judgement.strict is None or (score == "strict_unprompted" and not self.unprompted):
+            return None
+        if score == "hard":
+            return judgement.strict and not HARD_KEYWORDS.search(self.attempt.template)
+        return judgement.strict
+
+
+class Claimed(Finding):
+    """How often a maker was claimed, and under which names.
+
+    Attributes:
+        count: answers that claim it.
+        foreign: answers among them that contradict the card.
+        models: claimed models of it, by count.
+    """
+
+    count: int
+    foreign: int
+    models: dict[str, int]
+
+
+class IceScore(Finding):
+    """The identity consistency of one subject.
+
+    Attributes:
+        subject: the subject's name.
+        judge: who judged.
+        loose: Loose score.
+        strict: Strict score.
+        hard: Hard score.
+        strict_unprompted: Strict score over templates that name no model or vendor.
+        n: attempts, failed and unparsed included.
+        templates: different templates.
+        questions: different questions.
+        failed: attempts without an answer.
+        failures: those by kind.
+        unparsed: answers on which the judge gave no usable verdict.
+        by_category: loose and strict by category of the question.
+        by_language: loose and strict by language of the question.
+        claimed: claimed makers, the commonest first.
+        warnings: what limits these figures.
+        seed: of the resampling.
+        interval: how the intervals were made.
+    """
+
+    subject: str
+    judge: str
+    loose: Estimate
+    strict: Estimate
+    hard: Estimate
+    strict_unprompted: Estimate
+    n: int
+    templates: int
+    questions: int
+    failed: int
+    failures: dict[str, int]
+    unparsed: int
+    by_category: dict[str, dict[str, Estimate]]
+    by_language: dict[str, dict[str, Estimate]]
+    claimed: dict[str, Claimed]
+    warnings: list[str]
+    seed: int
+    interval: str = "95 %, bootstrap over template and question clusters"
+
+
+def score(
+    rows: Sequence[Judged], *, judge: str, seed: int, quality: JudgeQuality | None = None, warnings: Sequence[str] = ()
+) -> IceScore:
+    """The scores of one subject.
+
+    Args:
+        rows: its judged attempts, at least one.
+        judge: the judge's name.
+        seed: of the resampling.
+        quality: the judge's measured error, to correct the rates and widen the intervals by.
+        warnings: to pass on with the scores.
+    """
+    if not rows:
+        raise InputError("There are no attempts to score")
+    rates = {name: _rate(rows, name, seed, quality) for name in SCORES}
+    failures = Counter(row.attempt.failure for row in rows if row.attempt.failure is not None)
+    answered = [row for row in rows if row.attempt.failure is None]
+    return IceScore(
+        subject=rows[0].attempt.model,
+        judge=judge,
+        **rates,
+        n=len(rows),
+        templates=len({row.attempt.template for row in rows}),
+        questions=len({row.attempt.query.strip() for row in rows}),
+        failed=sum(failures.values()),
+        failures=dict(sorted(failures.items())),
+        unparsed=sum(not row.parsed for row in answered),
+        by_category=_by(rows, "category", seed, quality),
+        by_language=_by(rows, "language", seed, quality),
+        claimed=_claimed(rows),
+        warnings=[*warnings, *_warnings(rows)],
+        seed=seed,
+    )
+
+
+def compare(subjects: Sequence[Sequence[Judged]], *, seed: int) -> list[Comparison]:
+    """Paired differences between all pairs of subjects on the templates and questions that both answered.
+
+    Holm's correction runs over all pairs and both scores. Pairs with no attempt in common are left out.
+    """
+    found: list[tuple[str, str, str, Estimate, float]] = []
+    for first, second in combinations(subjects, 2):
+        for name in ("loose", "strict"):
+            paired = _paired(first, second, name)
+            if paired is not None:
+                differences, templates, questions = paired
+                found.append(
+                    (
+                        first[0].attempt.model,
+                        second[0].attempt.model,
+                        name,
+                        _difference(differences, templates, questions, seed),
+                        stats.sign_flip_p(np.bincount(templates, weights=differences), PERMUTATIONS, seed),
+                    )
+                )
+    corrected = stats.holm([item[4] for item in found])
+    return [
+        Comparison(
+            a=a, b=b, score=name, difference=difference, p=p, p_corrected=holm, distinguishable=holm < SIGNIFICANCE
+        )
+        for (a, b, name, difference, p), holm in zip(found, corrected, strict=True)
+    ]
+
+
+def _rate(rows: Sequence[Judged], name: str, seed: int, quality: JudgeQuality | None) -> Estimate:
+    """A rate with its interval; `exposed` is the share of rows that can count at all (all but for Hard)."""
+    verdicts = [(row, value) for row in rows if row.parsed and (value := row.positive(name)) is not None]
+    if not verdicts:
+        return Estimate(estimate=None, low=None, high=None, n=0, count=0)
+    positives = np.array([value for _, value in verdicts], dtype=float)
+    exposed = np.array([name != "hard" or not HARD_KEYWORDS.search(row.attempt.template) for row, _ in verdicts], float)
+    templates = stats.codes([row.attempt.template for row, _ in verdicts])
+    questions = stats.codes([row.attempt.query.strip() for row, _ in verdicts])
+    columns = np.stack([positives, exposed, np.ones_like(positives)], axis=1)
+    sums = stats.crossed_bootstrap_sums(columns, [templates, questions], stats.RESAMPLES, seed)
+    means = sums[:, :2] / np.maximum(sums[:, 2:], 1)
+    raw, share = float(positives.mean()), float(exposed.mean())
+    ends = stats.sparse_rate_interval(positives, templates) or (raw, raw)
+    estimate = raw
+    if quality is not None:
+        correct = quality.of(name)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means[:, 0] = means[:, 1] * correct.corrected_resamples(means[:, 0] / means[:, 1], seed)
+        means = np.nan_to_num(means)
+        if share > 0:
+            fixed = share * correct.corrected(np.array([raw, *ends]) / share)
+            estimate, ends = float(fixed[0]), (float(fixed[1]), float(fixed[2]))
+    units = min((size for size in (_clusters(templates), _clusters(questions)) if size > 1), default=0)
+    low, high = stats.percentile_interval(means[:, 0], units) if units else ends
+    return Estimate(
+        estimate=estimate,
+        low=min(low, *ends),
+        high=max(high, *ends),
+        n=len(verdicts),
+        count=int(positives.sum()),
+        raw=None if quality is None else raw,
+    )
+
+
+def _by(rows: Sequence[Judged], field: str, seed: int, quality: JudgeQuality | None) -> dict[str, dict[str, Estimate]]:
+    groups: dict[str, list[Judged]] = {}
+    for row in rows:
+        groups.setdefault(getattr(row.attempt, field), []).append(row)
+    return {
+        name: {kind: _rate(group, kind, seed, quality) for kind in ("loose", "strict")}
+        for name, group in sorted(groups.items())
+    }
+
+
+def _claimed(rows: Sequence[Judged]) -> dict[str, Claimed]:
+    claims = [row.judgement for row in rows if row.judgement is not None and row.judgement.claimed_maker]
+    by_maker = Counter(claim.claimed_maker for claim in claims if claim.claimed_maker)
+    return {
+        maker: Claimed(
+            count=count,
+            foreign=sum(bool(claim.loose) for claim in claims if claim.claimed_maker == maker),
+            models=dict(
+                Counter(c.claimed_model for c in claims if c.claimed_maker == maker and c.claimed_model).most_common()
+            ),
+        )
+        for maker, count in sorted(by_maker.items(), key=lambda item: (-item[1], item[0]))
+    }
+
+
+def _warnings(rows: Sequence[Judged]) -> list[str]:
+    answered = [row for row in rows if row.attempt.failure is None]
+    warnings = []
+    if len({row.attempt.template for row in rows}) < stats.SPARSE_CLUSTERS:
+        warnings.append(f"Fewer than {stats.SPARSE_CLUSTERS} templates: the intervals say little beyond these.")
+    if len(answered) < len(rows) / 2:
+        warnings.append(f"Only {len(answered)} of {len(rows)} attempts were answered.")
+    if answered and sum(not row.parsed for row in answered) > len(answered) / 10:
+        warnings.append("The judge gave no usable verdict on more than a tenth of the answers.")
+    if answered and all(row.judgement is not None and row.judgement.loose for row in answered):
+        warnings.append("Every answer is positive: a file that holds only the positives gives no rate.")
+    return warnings
+
+
+def _paired(
+    first: Sequence[Judged], second: Sequence[Judged], name: str
+) -> tuple[stats.Array, stats.Codes, stats.Codes] | None:
+    """Differences of verdicts on the same template and question, with the clusters of each pair."""
+    other = {_place(row): value for row in second if row.parsed and (value := row.positive(name)) is not None}
+    pairs = [
+        (row, float(value) - float(other[_place(row)]))
+        for row in first
+        if row.parsed and (value := row.positive(name)) is not None and _place(row) in other
+    ]
+    if not pairs:
+        return None
+    return (
+        np.array([difference for _, difference in pairs]),
+        stats.codes([row.attempt.template for row, _ in pairs]),
+        stats.codes([row.attempt.query.strip() for row, _ in pairs]),
+    )
+
+
+def _difference(differences: stats.Array, templates: stats.Codes, questions: stats.Codes, seed: int) -> Estimate:
+    columns = np.stack([differences, np.ones_like(differences)], axis=1)
+    low, high = stats.interval_of(
+        lambda sums: sums[:, 0] / np.maximum(sums[:, 1], 1), columns, [templates, questions], seed
+    )
+    estimate = float(differences.mean())
+    known = not np.isnan(low)
+    return Estimate(estimate=estimate, low=low if known else None, high=high if known else None, n=len(differences))
+
+
+def _place(row: Judged) -> tuple[str, str]:
+    return row.attempt.template, row.attempt.query.strip()
+
+
+def _clusters(part: stats.Codes) -> int:
+    return int(part.max()) + 1
