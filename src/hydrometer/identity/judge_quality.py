@@ -163,7 +163,7 @@ def _label_quality(
 
     def estimate(statistic: Callable[[stats.Array], stats.Array], n: float) -> Estimate:
         point = float(statistic(cells.sum(axis=0)))
-        low, high = stats.interval_of(statistic, confusion, [np.arange(len(confusion))], seed)
+        low, high = stats.interval_of(statistic, confusion.astype(float), [np.arange(len(confusion))], seed)
         values = [None if np.isnan(value) else value for value in (point, low, high)]
         return Estimate(estimate=values[0], low=values[1], high=values[2], n=int(n))
 

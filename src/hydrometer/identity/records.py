@@ -8,15 +8,13 @@ that of the code of Lee et al. 2025 (`jailbreak_prompt, query, target_responses,
 from __future__ import annotations
 
 import ast
-import csv
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hydrometer.errors import InputError
+from hydrometer.rows import Row, csv_rows, detect_language, json_rows, jsonl_rows, parquet_rows
 
 #: What the published code stores when every try of a call failed; it is not an answer of the model.
 PUBLISHED_FAILURE = "reject to respond"
@@ -76,18 +74,14 @@ def read_records(paths: Iterable[Path], subject: str | None = None) -> list[Atte
     """
     attempts: list[Attempt] = []
     for path in _files(paths):
-        rows = [_attempt(row, where, subject or _model_of(path)) for where, row in _rows(path)]
+        reader = _READERS.get(path.suffix.lower())
+        if reader is None:
+            raise InputError(f"{path} is of no known form", f"Known forms: {', '.join(_READERS)}")
+        rows = [_attempt(row, subject or _model_of(path)) for row in reader(path)]
         if not rows:
             raise InputError(f"{path} holds no records", "Give a file with at least one record.")
         attempts.extend(rows)
     return attempts
-
-
-def question_language(text: str) -> str:
-    """`zh` where at least a fifth of the letters are Chinese characters, else `en`."""
-    letters = [character for character in text if character.isalpha()]
-    chinese = sum("\u4e00" <= character <= "\u9fff" for character in letters)
-    return "zh" if letters and chinese >= len(letters) / 5 else "en"
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
@@ -103,148 +97,73 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
             raise InputError(f"There is no file {path}", "Check the path.")
 
 
-def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"{path} is of no known form", f"Known forms: {', '.join(_READERS)}.")
-    try:
-        yield from reader(path)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text (byte {error.start})", "Save it as UTF-8.") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}", "Check the file.") from error
+_READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    ".jsonl": jsonl_rows,
+    ".json": json_rows,
+    ".csv": lambda path: csv_rows(path, "query"),
+    ".parquet": parquet_rows,
+}
 
 
-def _jsonl(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield f"{path} line {number}", _object(line, f"{path} line {number}")
-
-
-def _object(text: str, where: str) -> Mapping[str, Any]:
-    try:
-        row = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise InputError(f"{where} is not JSON: {error}", "Mend or remove that line.") from error
-    return _mapping(row, where)
-
-
-def _mapping(row: object, where: str) -> Mapping[str, Any]:
-    if not isinstance(row, dict):
-        raise InputError(f"{where} is not a record but {type(row).__name__}", "Each record is an object with names.")
-    return row
-
-
-def _json(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    try:
-        rows = json.loads(path.read_text("utf-8-sig"))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise InputError(
-            f"{path} is not JSON: {error}", "Mend the file; one record a line goes in a .jsonl."
-        ) from error
-    if not isinstance(rows, list):
-        raise InputError(f"{path} is not a list of records", "Give a list of objects.")
-    for number, row in enumerate(rows, 1):
-        yield f"{path} record {number}", _mapping(row, f"{path} record {number}")
-
-
-def _csv(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    csv.field_size_limit(2**31 - 1)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        try:
-            for row in reader:
-                where = f"{path} line {reader.line_num}"
-                if None in row:
-                    raise InputError(f"{where} has more cells than the header", "Quote cells that hold commas.")
-                yield where, {name: value or None for name, value in row.items()}
-        except csv.Error as error:
-            raise InputError(f"{path} line {reader.line_num} is not csv: {error}", "Mend that line.") from error
-
-
-def _parquet(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    import polars as pl
-
-    try:
-        table = pl.read_parquet(path)
-    except pl.exceptions.PolarsError as error:
-        raise InputError(f"{path} is not a Parquet file: {error}", "Write it anew.") from error
-    for number, row in enumerate(table.iter_rows(named=True), 1):
-        yield f"{path} row {number}", row
-
-
-_READERS = {".jsonl": _jsonl, ".ndjson": _jsonl, ".json": _json, ".csv": _csv, ".parquet": _parquet}
-
-
-def _attempt(row: Mapping[str, Any], where: str, model: str | None) -> Attempt:
-    name = row.get("model") or model
-    if not isinstance(name, str) or not name.strip():
-        raise InputError(f"{where} does not say which model answered", "Add `model`, or give --subject NAME.")
-    query = _text(row, "query", where)
-    response, failure = _response(row, where)
+def _attempt(row: Row, model: str | None) -> Attempt:
+    query = row.text("query")
+    response, failure = _response(row)
+    named = row.fields.get("model") or model
+    if not isinstance(named, str):
+        row.fail("does not say which model answered", "Add the field 'model', or give --subject NAME")
     return Attempt(
-        model=name.strip(),
-        template=_text(row, "template", where),
+        model=named.strip(),
+        template=_first(row, "template").text("template"),
         query=query,
         response=response,
         failure=failure,
-        template_id=str(row.get("template_id") or ""),
-        query_id=str(row.get("query_id") or ""),
-        category=str(row.get("category") or "uncategorised"),
-        language=str(row.get("language") or question_language(query)),
-        leading=_flag(row, "leading", where),
-        loose=_flag(row, "loose", where),
-        strict=_flag(row, "strict", where),
+        template_id=row.text("template_id", ""),
+        query_id=row.text("query_id", ""),
+        category=row.text("category", "uncategorised"),
+        language=row.text("language", detect_language(query)),
+        leading=_flag(row, "leading"),
+        loose=_flag(_first(row, "loose"), "loose"),
+        strict=_flag(_first(row, "strict"), "strict"),
     )
 
 
-def _field(row: Mapping[str, Any], name: str) -> Any:
-    return next((row[alias] for alias in _ALIASES.get(name, (name,)) if row.get(alias) is not None), None)
+def _first(row: Row, name: str) -> Row:
+    """The row with the first of a field's aliases that has a value, under the field's own name."""
+    value = next((row.fields[alias] for alias in _ALIASES[name] if row.fields.get(alias) not in {None, ""}), None)
+    return Row(row.where, {name: value})
 
 
-def _text(row: Mapping[str, Any], name: str, where: str) -> str:
-    value = _field(row, name)
-    if not isinstance(value, str) or not value.strip():
-        known = " or ".join(f"`{alias}`" for alias in _ALIASES.get(name, (name,)))
-        raise InputError(
-            f"{where} has no text under {known}", "Every record needs model, template, query and response."
-        )
-    return value
-
-
-def _response(row: Mapping[str, Any], where: str) -> tuple[str | None, str | None]:
+def _response(row: Row) -> tuple[str | None, str | None]:
     """The answer or the kind of failure. The published form holds a list of one answer, in csv as its Python repr."""
-    value = _field(row, "response")
-    failure = row.get("failure")
-    if failure is not None:
-        return None, str(failure)
-    if isinstance(value, str) and "target_responses" in row and "response" not in row:
+    if not any(alias in row.fields for alias in _ALIASES["response"]):
+        row.fail("no field 'response'", "Every record needs model, template, query and response")
+    if row.fields.get("failure"):
+        return None, row.text("failure")
+    value = _first(row, "response").fields["response"]
+    if isinstance(value, str) and not row.fields.get("response"):
         try:
             value = ast.literal_eval(value)
         except (ValueError, SyntaxError, MemoryError, RecursionError):
-            raise InputError(f"{where}: `target_responses` is not a list", "Mend or remove that line.") from None
+            row.fail("'target_responses' is not a list", "Mend or remove that record")
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
-    if value is None and ("response" in row or "target_responses" in row):
+    if value is None or value == []:
         return None, "empty"
     if not isinstance(value, str):
-        raise InputError(
-            f"{where} has no text under `response`", "Every record needs model, template, query and response."
-        )
+        row.fail("'response' is not text")
     if value == PUBLISHED_FAILURE:
         return None, "recorded"
     return (value, None) if value.strip() else (None, "empty")
 
 
-def _flag(row: Mapping[str, Any], name: str, where: str) -> bool | None:
-    value = _field(row, name)
+def _flag(row: Row, name: str) -> bool | None:
+    value = row.fields.get(name)
     if value is None or isinstance(value, bool):
         return value
     word = str(value).strip().lower()
-    if word in _TRUE or word in _FALSE:
-        return word in _TRUE
-    raise InputError(f"{where}: `{name}` is {value!r}", "Give true or false, or leave it out.")
+    if word not in _TRUE | _FALSE:
+        row.fail(f"{name!r} is {value!r}", "Give true or false, or leave it out")
+    return word in _TRUE
 
 
 def _model_of(path: Path) -> str | None:

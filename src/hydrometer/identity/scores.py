@@ -144,7 +144,10 @@ def score(
     return IceScore(
         subject=rows[0].attempt.model,
         judge=judge,
-        **rates,
+        loose=rates["loose"],
+        strict=rates["strict"],
+        hard=rates["hard"],
+        strict_unprompted=rates["strict_unprompted"],
         n=len(rows),
         templates=len({row.attempt.template for row in rows}),
         questions=len({row.attempt.query.strip() for row in rows}),
@@ -176,7 +179,9 @@ def compare(subjects: Sequence[Sequence[Judged]], *, seed: int) -> list[Comparis
                         second[0].attempt.model,
                         name,
                         _difference(differences, templates, questions, seed),
-                        stats.sign_flip_p(np.bincount(templates, weights=differences), PERMUTATIONS, seed),
+                        stats.sign_flip_p(
+                            np.bincount(templates, weights=differences).astype(float), PERMUTATIONS, seed
+                        ),
                     )
                 )
     corrected = stats.holm([item[4] for item in found])
@@ -190,7 +195,7 @@ def compare(subjects: Sequence[Sequence[Judged]], *, seed: int) -> list[Comparis
 
 def _rate(rows: Sequence[Judged], name: str, seed: int, quality: JudgeQuality | None) -> Estimate:
     """A rate with its interval; `exposed` is the share of rows that can count at all (all but for Hard)."""
-    verdicts = [(row, value) for row in rows if row.parsed and (value := row.positive(name)) is not None]
+    verdicts = [(row, value) for row in rows if (value := row.positive(name)) is not None]
     if not verdicts:
         return Estimate(estimate=None, low=None, high=None, n=0, count=0)
     positives = np.array([value for _, value in verdicts], dtype=float)
@@ -266,11 +271,11 @@ def _paired(
     first: Sequence[Judged], second: Sequence[Judged], name: str
 ) -> tuple[stats.Array, stats.Codes, stats.Codes] | None:
     """Differences of verdicts on the same template and question, with the clusters of each pair."""
-    other = {_place(row): value for row in second if row.parsed and (value := row.positive(name)) is not None}
+    other = {_place(row): value for row in second if (value := row.positive(name)) is not None}
     pairs = [
         (row, float(value) - float(other[_place(row)]))
         for row in first
-        if row.parsed and (value := row.positive(name)) is not None and _place(row) in other
+        if (value := row.positive(name)) is not None and _place(row) in other
     ]
     if not pairs:
         return None

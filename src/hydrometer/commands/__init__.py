@@ -1,0 +1,1 @@
+"""Commands: thin functions between the command line and the work."""

@@ -1,0 +1,267 @@
+"""`hydrometer ice`: measure identity consistency, on a live model or on recorded attacks."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hydrometer import __version__
+from hydrometer.commands import options
+from hydrometer.errors import InputError, ModelError
+from hydrometer.session import DEFAULT_LEDGER, RunOptions
+
+if TYPE_CHECKING:
+    from hydrometer.ice import IcePlan
+    from hydrometer.identity.cards import IdentityCard
+    from hydrometer.identity.judge_quality import JudgeQuality
+    from hydrometer.judging import Judge
+    from hydrometer.report.ice_page import IcePage
+
+app = typer.Typer(help="Identity Consistency Evaluation: does the model contradict its own identity under pressure?")
+
+DEFAULT_SUBJECT = "embedded/smollm2-135m-instruct"
+
+
+@app.command()
+def run(
+    subjects: Annotated[
+        list[str] | None, typer.Argument(metavar="SUBJECT...", help=f"Models under test [default: {DEFAULT_SUBJECT}].")
+    ] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(help="mcts, random, fixed or mcts-published [default: mcts; fixed for several subjects]."),
+    ] = None,
+    budget: Annotated[
+        int | None, typer.Option(metavar="N", help="Questions put to each subject [default: 1000; embedded 80].")
+    ] = None,
+    templates: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Seed templates in place of ours (csv, json, jsonl, toml).")
+    ] = None,
+    section: Annotated[
+        str | None, typer.Option(metavar="KEYS", help="Of a json template file, read only this (attack/Gptfuzzer).")
+    ] = None,
+    questions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Identity questions in place of ours (csv, jsonl, toml).")
+    ] = None,
+    judge: Annotated[str, typer.Option(metavar="builtin|MODEL", help="Who judges the answers.")] = "builtin",
+    mutator: Annotated[str, typer.Option(metavar="builtin|MODEL", help="Who rewrites templates.")] = "builtin",
+    system: Annotated[
+        str, typer.Option(metavar="neutral|none|TEXT", help="System message, the same for all subjects.")
+    ] = "neutral",
+    temperature: Annotated[float, typer.Option(min=0.0, help="The subjects' decoding temperature.")] = 0.0,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longest answer in tokens [default: 512; embedded 48].")
+    ] = None,
+    card: options.Card = None,
+    judge_quality: options.JudgeQualityFile = None,
+    out: options.Out = None,
+    rows: options.Rows = None,
+    as_json: options.Json = False,
+    seed: options.Seed = 0,
+    concurrency: options.Concurrency = 64,
+    timeout: options.Timeout = 120.0,
+    max_calls: options.MaxCalls = None,
+    max_cost: options.MaxCost = None,
+    base_url: options.BaseUrl = None,
+    base: options.Base = False,
+    ledger: options.LedgerPath = DEFAULT_LEDGER,
+    quiet: options.Quiet = False,
+) -> None:
+    """Attack the identity of one or several models and score their answers."""
+    from hydrometer.ice import run_subjects
+    from hydrometer.identity.cards import card_for, load_card_file, load_cards
+    from hydrometer.identity.scores import compare, score
+    from hydrometer.judging import make_judge
+    from hydrometer.report.ice_page import IcePage
+    from hydrometer.session import open_session
+
+    plan = _plan(
+        subjects, search, budget, templates, section, questions, system, temperature, max_tokens, judge, mutator, seed
+    )
+    own = load_card_file(card) if card else None
+    catalogue = load_cards() if own is None else load_cards().including(own)
+    cards = {name: own or card_for(name, catalogue) for name in plan.subjects}
+    run_options = RunOptions(
+        ledger=ledger,
+        concurrency=concurrency,
+        timeout_s=timeout,
+        max_calls=max_calls,
+        max_cost=max_cost,
+        base_url=base_url,
+        base=base,
+        quiet=quiet,
+    )
+    helpers = tuple(name for name in (judge, mutator) if name != "builtin")
+    with open_session(run_options, plan.subjects, helpers) as session:
+        the_judge = make_judge(judge, catalogue, session)
+        quality = _quality(judge_quality, the_judge)
+        runs = session.run(lambda: run_subjects(session, plan, cards, catalogue, the_judge))
+        reasons = dict(session.collector.reasons)
+    scores = [
+        score(result.judged, judge=the_judge.name, seed=seed, quality=quality, warnings=result.warnings)
+        for result in runs.values()
+    ]
+    page = IcePage(
+        scores=scores,
+        comparisons=compare([result.judged for result in runs.values()], seed=seed),
+        rows=[result.judged for result in runs.values()],
+        templates=list({template.id: template for result in runs.values() for template in result.templates}.values()),
+        settings=_settings(plan, the_judge, cards),
+    )
+    _finish(page, out, rows, as_json)
+    unanswered = [found.subject for found in scores if found.n == found.failed]
+    if unanswered:
+        raise ModelError(
+            f"{unanswered[0]} gave no answer: {reasons.get(unanswered[0], 'every call failed')}",
+            f"Try `hydrometer models check {unanswered[0]}`.",
+        )
+
+
+@app.command(name="score")
+def score_records(
+    records: Annotated[list[Path], typer.Argument(metavar="RECORDS...", help="Recorded attacks: jsonl, csv, Parquet.")],
+    judge: Annotated[str, typer.Option(metavar="labels|builtin|MODEL", help="Who judges.")] = "builtin",
+    subject: Annotated[str | None, typer.Option(help="The model's name, where the records do not say it.")] = None,
+    card: options.Card = None,
+    judge_quality: options.JudgeQualityFile = None,
+    out: options.Out = None,
+    rows: options.Rows = None,
+    as_json: options.Json = False,
+    seed: options.Seed = 0,
+    concurrency: options.Concurrency = 64,
+    timeout: options.Timeout = 120.0,
+    max_calls: options.MaxCalls = None,
+    max_cost: options.MaxCost = None,
+    base_url: options.BaseUrl = None,
+    ledger: options.LedgerPath = DEFAULT_LEDGER,
+    quiet: options.Quiet = False,
+) -> None:
+    """Judge and score recorded attacks, those of Lee et al. 2025 or our own."""
+    from hydrometer.identity.records import read_records
+    from hydrometer.identity.scores import Judged, compare, score
+    from hydrometer.judging import judge_records
+    from hydrometer.report.ice_page import IcePage
+
+    attempts = read_records(records, subject)
+    run_options = RunOptions(
+        ledger=ledger,
+        concurrency=concurrency,
+        timeout_s=timeout,
+        max_calls=max_calls,
+        max_cost=max_cost,
+        base_url=base_url,
+        quiet=quiet,
+    )
+    the_judge, judgements = judge_records(judge, attempts, card, run_options)
+    quality = _quality(judge_quality, the_judge)
+    groups: dict[str, list[Judged]] = {}
+    for attempt, judgement in zip(attempts, judgements, strict=True):
+        groups.setdefault(attempt.model, []).append(Judged(attempt, judgement))
+    page = IcePage(
+        scores=[score(group, judge=the_judge.name, seed=seed, quality=quality) for group in groups.values()],
+        comparisons=compare(list(groups.values()), seed=seed),
+        rows=list(groups.values()),
+        templates=[],
+        settings=[("Records", ", ".join(path.name for path in records)), *_judge_settings(the_judge)],
+    )
+    _finish(page, out, rows, as_json)
+
+
+def _plan(
+    subjects: list[str] | None,
+    search: str | None,
+    budget: int | None,
+    templates: Path | None,
+    section: str | None,
+    questions: Path | None,
+    system: str,
+    temperature: float,
+    max_tokens: int | None,
+    judge: str,
+    mutator: str,
+    seed: int,
+) -> IcePlan:
+    """The plan that the options state, with the defaults filled in."""
+    from hydrometer import ice
+    from hydrometer.identity.search import STRATEGIES
+    from hydrometer.models.base import Sampling
+    from hydrometer.prompts.questions import load_question_file, load_questions
+    from hydrometer.prompts.templates import load_template_file, load_templates
+
+    names = tuple(subjects or [DEFAULT_SUBJECT])
+    if len(set(names)) != len(names):
+        raise InputError("A subject is named twice", "Name each subject once.")
+    strategy = search or ("fixed" if len(names) > 1 else "mcts")
+    if strategy not in STRATEGIES:
+        raise InputError(f"There is no search {strategy!r}", f"Choose one of {', '.join(STRATEGIES)}.")
+    provider = names[0].split("/", 1)[0]
+    return ice.IcePlan(
+        subjects=names,
+        search=strategy,
+        budget=budget if budget is not None else ice.DEFAULT_BUDGET.get(provider, ice.PUBLISHED_BUDGET),
+        templates=load_template_file(templates, section=section).items if templates else load_templates(),
+        questions=load_question_file(questions).items if questions else load_questions(),
+        system=ice.system_of(system),
+        sampling=Sampling(
+            temperature=temperature,
+            max_tokens=max_tokens or ice.DEFAULT_MAX_TOKENS.get(provider, ice.REMOTE_MAX_TOKENS),
+            seed=seed if temperature > 0 else None,
+        ),
+        judge=judge,
+        mutator=mutator,
+        seed=seed,
+    )
+
+
+def _quality(path: Path | None, judge: Judge) -> JudgeQuality | None:
+    from hydrometer.identity.judge_quality import load_quality
+
+    return None if path is None else load_quality(path, judge.fingerprint)
+
+
+def _settings(plan: IcePlan, judge: Judge, cards: dict[str, IdentityCard]) -> list[tuple[str, str]]:
+    """What determined the figures, for the page and the files."""
+    sampling = plan.sampling
+    return [
+        ("Subjects", ", ".join(plan.subjects)),
+        ("Identity cards", ", ".join(f"{name}: {card.name} by {card.maker.name}" for name, card in cards.items())),
+        *_judge_settings(judge),
+        ("Mutator", plan.mutator),
+        ("Search", f"{plan.search}, {plan.budget} questions per subject"),
+        ("System message", "none" if plan.system is None else plan.system),
+        ("Decoding", f"temperature {sampling.temperature:g}, at most {sampling.max_tokens} tokens"),
+        ("Seed templates", f"{len(plan.templates)}, {_digest([template.text for template in plan.templates])}"),
+        ("Questions", f"{len(plan.questions)}, {_digest([question.text for question in plan.questions])}"),
+        ("Seed", str(plan.seed)),
+        ("Version", f"hydrometer {__version__}"),
+    ]
+
+
+def _judge_settings(judge: Judge) -> list[tuple[str, str]]:
+    return [("Judge", f"{judge.name}, {judge.fingerprint[:12]}")]
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
+
+
+def _finish(page: IcePage, out: Path | None, rows: Path | None, as_json: bool) -> None:
+    """Write the files that were asked for, then print the table or the JSON document."""
+    from hydrometer.report.ice_files import scores_json, write_ice, write_rows
+    from hydrometer.report.ice_text import print_summary
+
+    if rows is not None:
+        write_rows(rows, [row for group in page.rows for row in group])
+    if out is not None:
+        write_ice(out, page)
+    if as_json:
+        sys.stdout.write(scores_json(page))
+    else:
+        print_summary(page)
+    if out is not None:
+        sys.stderr.write(f"Report: {out / 'report.html'}\n")
