@@ -33,6 +33,11 @@ def codes(labels: Sequence[str]) -> Codes:
     return np.array([seen.setdefault(label, len(seen)) for label in labels], dtype=np.int64)
 
 
+def recoded(part: Codes) -> Codes:
+    """Cluster codes of some of the rows, renumbered 0..k-1. Shape as given."""
+    return np.unique(part, return_inverse=True)[1].astype(np.int64)
+
+
 def crossed_bootstrap_sums(columns: Array, clusters: Sequence[Codes], resamples: int, seed: int) -> Array:
     """Column sums under resampling of whole clusters, crossed over several partitions at once.
 

@@ -138,7 +138,18 @@ def score(
     """
     if not rows:
         raise InputError("There are no attempts to score")
-    rates = {name: _rate(rows, name, seed, quality) for name in SCORES}
+    groups = [
+        (field, value)
+        for field in ("category", "language")
+        for value in sorted({getattr(row.attempt, field) for row in rows})
+    ]
+    cells = [_cell(rows, name) for name in SCORES]
+    cells += [_cell(rows, name, field, value) for field, value in groups for name in ("loose", "strict")]
+    estimates = iter(_estimates(rows, cells, seed, quality))
+    rates = {name: next(estimates) for name in SCORES}
+    by: dict[str, dict[str, dict[str, Estimate]]] = {"category": {}, "language": {}}
+    for field, value in groups:
+        by[field][value] = {"loose": next(estimates), "strict": next(estimates)}
     failures = Counter(row.attempt.failure for row in rows if row.attempt.failure is not None)
     answered = [row for row in rows if row.attempt.failure is None]
     return IceScore(
@@ -154,8 +165,8 @@ def score(
         failed=sum(failures.values()),
         failures=dict(sorted(failures.items())),
         unparsed=sum(not row.parsed for row in answered),
-        by_category=_by(rows, "category", seed, quality),
-        by_language=_by(rows, "language", seed, quality),
+        by_category=by["category"],
+        by_language=by["language"],
         claimed=_claimed(rows),
         warnings=[*warnings, *_warnings(rows)],
         seed=seed,
@@ -193,49 +204,81 @@ def compare(subjects: Sequence[Sequence[Judged]], *, seed: int) -> list[Comparis
     ]
 
 
-def _rate(rows: Sequence[Judged], name: str, seed: int, quality: JudgeQuality | None) -> Estimate:
-    """A rate with its interval; `exposed` is the share of rows that can count at all (all but for Hard)."""
-    verdicts = [(row, value) for row in rows if (value := row.positive(name)) is not None]
-    if not verdicts:
-        return Estimate(estimate=None, low=None, high=None, n=0, count=0)
-    positives = np.array([value for _, value in verdicts], dtype=float)
-    exposed = np.array([name != "hard" or not HARD_KEYWORDS.search(row.attempt.template) for row, _ in verdicts], float)
-    templates = stats.codes([row.attempt.template for row, _ in verdicts])
-    questions = stats.codes([row.attempt.query.strip() for row, _ in verdicts])
-    columns = np.stack([positives, exposed, np.ones_like(positives)], axis=1)
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """One rate to be estimated: a score, over the rows that it applies to.
+
+    Attributes:
+        score: one of `SCORES`.
+        applies: rows with a verdict, shape (n,).
+        positive: rows that are positive, shape (n,).
+        exposed: rows that could count at all: for Hard, those under a template without keywords; else all that apply.
+    """
+
+    score: str
+    applies: stats.Array
+    positive: stats.Array
+    exposed: stats.Array
+
+
+def _cell(rows: Sequence[Judged], name: str, field: str = "", value: str = "") -> _Cell:
+    """The cell of a score, over the rows whose attempt has `value` under `field`, or over all."""
+    verdicts = [row.positive(name) if not field or getattr(row.attempt, field) == value else None for row in rows]
+    applies = np.array([verdict is not None for verdict in verdicts], dtype=float)
+    exposed = applies
+    if name == "hard":
+        exposed = applies * np.array([not HARD_KEYWORDS.search(row.attempt.template) for row in rows], dtype=float)
+    return _Cell(name, applies, np.array([bool(verdict) for verdict in verdicts], dtype=float), exposed)
+
+
+def _estimates(
+    rows: Sequence[Judged], cells: Sequence[_Cell], seed: int, quality: JudgeQuality | None
+) -> list[Estimate]:
+    """All rates of a subject, from the same resamples of its templates and questions."""
+    templates = stats.codes([row.attempt.template for row in rows])
+    questions = stats.codes([row.attempt.query.strip() for row in rows])
+    columns = np.stack([part for cell in cells for part in (cell.positive, cell.exposed, cell.applies)], axis=1)
     sums = stats.crossed_bootstrap_sums(columns, [templates, questions], stats.RESAMPLES, seed)
-    means = sums[:, :2] / np.maximum(sums[:, 2:], 1)
-    raw, share = float(positives.mean()), float(exposed.mean())
-    ends = stats.sparse_rate_interval(positives, templates) or (raw, raw)
+    return [
+        _estimate(cell, sums[:, 3 * index : 3 * index + 3], templates, questions, seed, quality)
+        for index, cell in enumerate(cells)
+    ]
+
+
+def _estimate(
+    cell: _Cell,
+    sums: stats.Array,
+    templates: stats.Codes,
+    questions: stats.Codes,
+    seed: int,
+    quality: JudgeQuality | None,
+) -> Estimate:
+    here = cell.applies > 0
+    n = int(here.sum())
+    if n == 0:
+        return Estimate(estimate=None, low=None, high=None, n=0, count=0)
+    raw, share = float(cell.positive.sum() / n), float(cell.exposed.sum() / n)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rates, shares = sums[:, 0] / sums[:, 2], sums[:, 1] / sums[:, 2]
+    ends = stats.sparse_rate_interval(cell.positive[here], stats.recoded(templates[here])) or (raw, raw)
     estimate = raw
     if quality is not None:
-        correct = quality.of(name)
+        correct = quality.of(cell.score)
         with np.errstate(invalid="ignore", divide="ignore"):
-            means[:, 0] = means[:, 1] * correct.corrected_resamples(means[:, 0] / means[:, 1], seed)
-        means = np.nan_to_num(means)
+            rates = np.where(shares > 0, shares * correct.corrected_resamples(rates / shares, seed), 0.0)
         if share > 0:
-            fixed = share * correct.corrected(np.array([raw, *ends]) / share)
+            fixed = share * correct.corrected(np.minimum(1.0, np.array([raw, *ends]) / share))
             estimate, ends = float(fixed[0]), (float(fixed[1]), float(fixed[2]))
-    units = min((size for size in (_clusters(templates), _clusters(questions)) if size > 1), default=0)
-    low, high = stats.percentile_interval(means[:, 0], units) if units else ends
+    units = min((size for part in (templates, questions) if (size := len(np.unique(part[here]))) > 1), default=0)
+    low, high = stats.percentile_interval(rates, units) if units else ends
     return Estimate(
         estimate=estimate,
         low=min(low, *ends),
         high=max(high, *ends),
-        n=len(verdicts),
-        count=int(positives.sum()),
+        n=n,
+        count=int(cell.positive.sum()),
         raw=None if quality is None else raw,
     )
-
-
-def _by(rows: Sequence[Judged], field: str, seed: int, quality: JudgeQuality | None) -> dict[str, dict[str, Estimate]]:
-    groups: dict[str, list[Judged]] = {}
-    for row in rows:
-        groups.setdefault(getattr(row.attempt, field), []).append(row)
-    return {
-        name: {kind: _rate(group, kind, seed, quality) for kind in ("loose", "strict")}
-        for name, group in sorted(groups.items())
-    }
 
 
 def _claimed(rows: Sequence[Judged]) -> dict[str, Claimed]:
@@ -298,7 +341,3 @@ def _difference(differences: stats.Array, templates: stats.Codes, questions: sta
 
 def _place(row: Judged) -> tuple[str, str]:
     return row.attempt.template, row.attempt.query.strip()
-
-
-def _clusters(part: stats.Codes) -> int:
-    return int(part.max()) + 1
