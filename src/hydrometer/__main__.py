@@ -1,0 +1,5 @@
+"""`python -m hydrometer`."""
+
+from hydrometer.cli import main
+
+main()
