@@ -31,7 +31,6 @@ from typing import TYPE_CHECKING, Any
 from hydrometer.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
 Names = tuple[str, ...]
@@ -257,15 +256,14 @@ def _normalise(name: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", name.casefold()).strip("-")
 
 
-def _families_of(name: str, families: Iterable[Family]) -> list[Family]:
+def _families_of(name: str, families: tuple[Family, ...]) -> list[Family]:
     """The families whose patterns are in a normalised name, the best first."""
     found: list[tuple[int, Family]] = []
     for family in families:
         starts = [match.start() for pattern in family.patterns if (match := re.search(pattern, name))]
-        if not starts and _own_name(name, family):
-            starts = [0]
         if starts:
             found.append((min(starts), family))
+    found = found or [(0, family) for family in families if _own_name(name, family)]
     bases = {base for _, family in found for base in family.based_on}
     built = [item for item in found if item[1].id not in bases] or found
     return [family for _, family in sorted(built, key=lambda item: item[0])]

@@ -8,17 +8,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-Role = Literal["system", "user", "assistant"]
+from hydrometer.messages import Message, Role
 
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a conversation."""
-
-    role: Role
-    content: str
+__all__ = [
+    "TRANSIENT",
+    "CallFailure",
+    "Capabilities",
+    "Completion",
+    "Endpoint",
+    "FailureKind",
+    "Message",
+    "Model",
+    "Role",
+    "Sampling",
+    "TokenLogprob",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,7 @@ TRANSIENT = frozenset(
 )
 
 
-class CallFailure(Exception):  # noqa: N818 - it is a result, not a bug
+class CallFailure(Exception):
     """One attempt that gave no usable answer.
 
     Args:
@@ -162,7 +168,7 @@ class Model(Protocol):
     capabilities: Capabilities
 
     async def complete(self, messages: tuple[Message, ...], sampling: Sampling, sample: int) -> Completion:
-        """Answer once. `sample` numbers repeated draws of one prompt.
+        """Answer once. `sample` numbers repeated draws of one prompt; the seed sent is `draw_seed`.
 
         Raises:
             CallFailure: this attempt gave no usable answer.
@@ -189,3 +195,16 @@ class Endpoint:
     timeout_s: float = 120.0
     base: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
+
+
+def draw_seed(sampling: Sampling, sample: int) -> int | None:
+    """Seed of one draw: the requested seed plus the sample's number, so that repeated draws differ.
+
+    Args:
+        sampling: parameters as requested.
+        sample: number of the draw, from 0.
+
+    Returns:
+        A seed in [0, 2**31), or `None` where none was requested.
+    """
+    return None if sampling.seed is None else (sampling.seed + sample) % 2**31
