@@ -4,9 +4,9 @@
 
 The simulated subject. Each template has latent features (its device, persona, length, tone ...). Their weighted
 sum gives the template's place in a beta distribution of leak rates, so that rates are spread over templates as in
-published identity attacks: there, beta fits to the hits per template give a median strength a + b of 5 (ten
-subjects and labels, from 2.2 to 13), hits from 0 to 48 of 50, and mean rates around 0.2; hence Beta(1, 4). Each
-question shifts the log-odds by its own amount (standard deviation 0.8; recorded 0.4 to 1.2). A mutant keeps each
+published identity attacks: there, eleven beta fits to the hits per template give a median strength a + b of 5.3
+(from 2.2 to 15), hits from 0 to 48 of 50, and mean rates around 0.2; hence Beta(1, 4). Each question shifts the
+log-odds by its own amount (standard deviation 0.8; recorded 0 to 1.3). A mutant keeps each
 feature of its parent with probability `heritability` (crossover: of either parent) and draws it anew otherwise, so
 mutation alone neither raises nor lowers the average. One mutation in ten gives nothing valid. An answer leaks or
 not by one seeded draw per (template, question).

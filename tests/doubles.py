@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 from hydrometer.collect import Collector, Policy
-from hydrometer.ledger import SqliteLedger
+from hydrometer.ledger import Entry, SqliteLedger
 from hydrometer.models.base import CallFailure, Capabilities, Completion, FailureKind, Message, Sampling
 
 Answer = str | Completion | CallFailure | Exception
 Script = Callable[[str, int], Answer | Awaitable[Answer]]
+
+T = TypeVar("T")
 
 PLAIN = Sampling()
 
@@ -79,3 +82,62 @@ def collector_at(folder: Path, policy: Policy | None = None, **parts: object) ->
     """A collector with a ledger in the folder."""
     ledger = SqliteLedger(folder / "ledger.sqlite", command="test")
     return Collector(ledger, policy or quick(), **parts)  # type: ignore[arg-type]
+
+
+class MemoryLedger:
+    """A ledger that answers at once, for tests whose time is not the clock's."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.answers: dict[bytes, Completion] = {}
+        self.reused = 0
+
+    def get(self, key: bytes) -> Completion | None:
+        """The answer to a key."""
+        return self.answers.get(key)
+
+    async def put(self, entry: Entry) -> Completion | None:
+        """Remember."""
+        self.entries.append(entry)
+        if isinstance(entry.outcome, CallFailure):
+            return None
+        return self.answers.setdefault(entry.key, entry.outcome)
+
+    def note_reuse(self) -> None:
+        """Count."""
+        self.reused += 1
+
+
+class _VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time passes only while everything waits, and then at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._now = 0.0
+        selector: Any = self._selector  # type: ignore[attr-defined]
+        look = selector.select
+
+        def jump(timeout: float | None = None) -> Any:
+            events = look(0)
+            if not events and timeout is None:
+                raise RuntimeError("deadlock: everything waits and nothing is due")
+            if not events and timeout:
+                self._now += timeout
+            return events
+
+        selector.select = jump
+
+    def time(self) -> float:
+        """Virtual seconds."""
+        return self._now
+
+
+def virtually(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end in virtual time; a deadlock is an error."""
+    with asyncio.Runner(loop_factory=_VirtualLoop) as runner:
+        return runner.run(work)
+
+
+def now() -> float:
+    """The loop's time."""
+    return asyncio.get_running_loop().time()

@@ -117,7 +117,9 @@ class FaultyServer:
         messages = (await request.json())["messages"]
         if messages[0]["role"] != "system":
             messages = [{"role": "system", "content": "You are Faulty, made by Nobody Inc."}, *messages]
-        return web.json_response({"prompt": "".join(f"<|{m['role']}|>\n{m['content']}\n" for m in messages) + "<|assistant|>\n"})
+        return web.json_response(
+            {"prompt": "".join(f"<|{m['role']}|>\n{m['content']}\n" for m in messages) + "<|assistant|>\n"}
+        )
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -174,7 +176,9 @@ class FaultyServer:
                     return error(400, text, param="temperature", code="unsupported_value")
             case "no-extras":
                 if extra := [name for name in ("seed", "logprobs", "top_logprobs", "temperature") if name in body]:
-                    detail = [{"loc": ["body", extra[0]], "msg": "Extra inputs are not permitted", "type": "extra_forbidden"}]
+                    detail = [
+                        {"loc": ["body", extra[0]], "msg": "Extra inputs are not permitted", "type": "extra_forbidden"}
+                    ]
                     return web.json_response({"detail": detail}, status=422)
             case "max-completion-tokens":
                 if "max_tokens" in body:

@@ -282,32 +282,47 @@ def test_processes_may_migrate_an_old_ledger_at_once(tmp_path: Path) -> None:
     db.close()
 
 
-def test_a_process_that_migrates_between_two_looks_of_another_is_no_foreign_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process makes the tables after each single look that the opening takes at the empty file."""
+def test_a_process_that_migrates_between_two_looks_of_another_is_no_foreign_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process makes the tables before each single statement of the opening of an empty file."""
     real = sqlite3.connect
-    for after in range(8):
-        path = tmp_path / f"l{after}"
-        looks = 0
+    for before in range(6):
+        path = tmp_path / f"l{before}"
+        statements = 0
 
         class Interrupted(sqlite3.Connection):
             def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
-                nonlocal looks
-                cursor = super().execute(sql, *args)
-                looks += 1
-                if looks == after + 1:  # noqa: B023
+                nonlocal statements
+                if statements == before and not self.in_transaction:  # noqa: B023
                     with monkeypatch.context() as plain:
                         plain.setattr(sqlite3, "connect", real)
                         SqliteLedger(path, command="the other").close()  # noqa: B023
-                return cursor
+                statements += 1
+                return super().execute(sql, *args)
 
         with monkeypatch.context() as patched:
-            patched.setattr(sqlite3, "connect", lambda *a, **k: real(*a, factory=Interrupted, **k))
-            try:
-                db = ledger_module._open(path)
-            except sqlite3.OperationalError as error:
-                assert "locked" in str(error)  # inside the exclusive transaction nobody else can migrate
-                continue
-            db.close()
+            patched.setattr(sqlite3, "connect", lambda *a, **k: real(*a, factory=Interrupted, **k))  # noqa: B023
+            db = ledger_module._open(path)
+        assert db.execute("SELECT count(*) FROM run").fetchone() == (1,)
+        db.close()
+
+
+def test_opening_waits_where_another_process_is_switching_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite says "locked" at once here, whatever its timeout."""
+    real, refusals = sqlite3.connect, 3
+
+    class Switching(sqlite3.Connection):
+        def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
+            nonlocal refusals
+            if "journal_mode" in sql and refusals:
+                refusals -= 1
+                raise sqlite3.OperationalError("database is locked")
+            return super().execute(sql, *args)
+
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: real(*a, factory=Switching, **k))
+    SqliteLedger(tmp_path / "l", command="test").close()
+    assert refusals == 0
 
 
 # -- files that are no ledgers -----------------------------------------------------------------------------------

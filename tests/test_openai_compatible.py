@@ -46,7 +46,9 @@ def ask(subject: Model, sampling: Sampling | None = None, sample: int = 0) -> Co
 
 
 def test_a_good_answer_carries_everything_the_server_said(faulty: FaultyServer) -> None:
-    done = ask(model(faulty, "ok"), Sampling(temperature=0.5, top_p=0.9, max_tokens=20, seed=7, stop=("END",), logprobs=2), 3)
+    done = ask(
+        model(faulty, "ok"), Sampling(temperature=0.5, top_p=0.9, max_tokens=20, seed=7, stop=("END",), logprobs=2), 3
+    )
     assert done.text == "You said: What is the capital of France?"
     assert (done.finish_reason, done.prompt_tokens, done.completion_tokens) == ("stop", 11, 7)
     assert done.served_model == "served-model-1"
@@ -108,7 +110,9 @@ def test_parameters_that_are_not_asked_for_are_not_sent(faulty: FaultyServer) ->
         ("error-in-200", FailureKind.RATE_LIMIT),
     ],
 )
-def test_every_misbehaviour_is_a_typed_failure_after_one_request(faulty: FaultyServer, mode: str, kind: FailureKind) -> None:
+def test_every_misbehaviour_is_a_typed_failure_after_one_request(
+    faulty: FaultyServer, mode: str, kind: FailureKind
+) -> None:
     with pytest.raises(CallFailure) as caught:
         ask(model(faulty, mode))
     assert caught.value.kind is kind
@@ -207,7 +211,14 @@ def test_the_key_appears_nowhere(faulty: FaultyServer, capfd: pytest.CaptureFixt
             ask(subject)
     finally:
         logging.getLogger().removeHandler(handler)
-    shown = [repr(subject), subject.endpoint, str(caught.value), repr(caught.value), log.getvalue(), *capfd.readouterr()]
+    shown = [
+        repr(subject),
+        subject.endpoint,
+        str(caught.value),
+        repr(caught.value),
+        log.getvalue(),
+        *capfd.readouterr(),
+    ]
     assert not any(KEY in text for text in shown)
     assert caught.value.__cause__ is None
 
@@ -232,8 +243,16 @@ def test_calls_run_side_by_side(faulty: FaultyServer) -> None:
         (400, '{"error":{"code":"1301","message":"unsafe"}}', FailureKind.CONTENT_FILTER),
         (403, '{"code":"AllocationQuota.FreeTierOnly","message":"free tier only"}', FailureKind.QUOTA),
         (429, '{"error":{"code":"1113","message":"no money"}}', FailureKind.QUOTA),
-        (429, '[{"error":{"code":429,"message":"You exceeded your current quota","details":[{"quotaId":"RequestsPerDay"}]}}]', FailureKind.QUOTA),
-        (429, '{"error":{"message":"You exceeded your current quota","details":[{"quotaId":"PerMinute"}]}}', FailureKind.RATE_LIMIT),
+        (
+            429,
+            '[{"error":{"code":429,"message":"You exceeded your current quota","details":[{"quotaId":"RequestsPerDay"}]}}]',
+            FailureKind.QUOTA,
+        ),
+        (
+            429,
+            '{"error":{"message":"You exceeded your current quota","details":[{"quotaId":"PerMinute"}]}}',
+            FailureKind.RATE_LIMIT,
+        ),
         (400, '{"error":{"message":"API key not valid. Please pass a valid API key."}}', FailureKind.AUTH),
         (408, "", FailureKind.TIMEOUT),
         (504, "<html>", FailureKind.TIMEOUT),
@@ -280,11 +299,26 @@ def test_no_body_whatever_ends_in_anything_but_a_completion_or_a_failure(raw: by
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(["choices", "message", "content", "text", "error", "usage", "logprobs", "tokens", "finish_reason", "code"]),
-        inner,
-        max_size=5,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "choices",
+                    "message",
+                    "content",
+                    "text",
+                    "error",
+                    "usage",
+                    "logprobs",
+                    "tokens",
+                    "finish_reason",
+                    "code",
+                ]
+            ),
+            inner,
+            max_size=5,
+        )
     ),
     max_leaves=12,
 )

@@ -73,7 +73,7 @@ def some_leak(rates: dict[str, float]) -> Judge:
 
 
 def play(search: WaveSearch, judge: Judge, shuffle: bool = False) -> list[tuple[Wave, list[Evaluated]]]:
-    history = []
+    history: list[tuple[Wave, list[Evaluated]]] = []
     while (wave := search.next_wave()) is not None:
         results = [answer(proposal, judge) for proposal in wave]
         if shuffle:
@@ -99,9 +99,7 @@ def test_published_score_by_hand() -> None:
     ("successes", "questions", "level", "mutants", "expected"),
     [(10, 50, 0, 1, 0.2), (10, 50, 0, 2, 0.1), (10, 50, 3, 1, 0.14), (10, 50, 8, 1, 0.04), (10, 50, 40, 1, 0.04)],
 )
-def test_published_reward_by_hand(
-    successes: int, questions: int, level: int, mutants: int, expected: float
-) -> None:
+def test_published_reward_by_hand(successes: int, questions: int, level: int, mutants: int, expected: float) -> None:
     assert explore_reward(successes, questions, level, mutants) == pytest.approx(expected)
 
 
@@ -362,6 +360,16 @@ def test_a_subject_that_never_answers_ends_the_search() -> None:
     assert sum(len(proposal.questions) for proposal in proposals(history)) == 3 * 50
 
 
+def test_every_opening_counts_for_the_average_root() -> None:
+    search = Mcts(seeds(2), QUESTIONS)
+    wave = search.next_wave()
+    assert wave is not None
+    assert max(Counter(proposal.parents[0].id for proposal in wave).values()) > 1
+    search.observe([answer(proposal, lambda p, t: (len(p.questions),) * 2) for proposal in wave])
+    search.next_wave()
+    assert search._average == pytest.approx((1 + 10) / (5 + 10))
+
+
 def test_misuse_is_refused() -> None:
     search = Mcts(TEMPLATES, QUESTIONS)
     wave = search.next_wave()
@@ -397,7 +405,9 @@ def test_bad_settings_are_one_clear_line(change: dict[str, object], message: str
 
 
 def test_few_questions_are_asked_in_one_step() -> None:
-    plan = proposals(play(Mcts(seeds(5), QUESTIONS[:3], budget=12), none_leaks))
+    search = make_search("mcts", seeds(5), QUESTIONS[:3], budget=12)
+    assert isinstance(search, WaveSearch)
+    plan = proposals(play(search, none_leaks))
     assert all(len(proposal.questions) == 3 for proposal in plan)
 
 
@@ -447,7 +457,7 @@ def test_tree_invariants(data: st.DataObject) -> None:
             valid = proposal.mutator is None or rng.random() >= invalid
             attempts = rng.randint(0, len(proposal.questions))
             successes = rng.randint(0, attempts)
-            result = answer(proposal, lambda *_, s=successes, a=attempts: (s, a), valid)  # type: ignore[misc]
+            result = answer(proposal, lambda *_, s=successes, a=attempts: (s, a), valid)
             results.append(result)
             if result.template is not None:
                 pairs = {(result.template.id, question.id) for question in proposal.questions}

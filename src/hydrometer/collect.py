@@ -7,6 +7,7 @@ failure; it never scores, never turns a failure into an empty answer, and never 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Awaitable, Iterable
@@ -86,11 +87,15 @@ class Collector:
         self._breakers: dict[tuple[str, str], Breaker] = {}
         self._pending: dict[bytes, asyncio.Future[Completion | CallFailure]] = {}
         self._stop: Stopped | None = None
+        self._stopping = asyncio.Event()
         self._jitter = random.Random()
 
     def stop(self, reason: Stopped) -> None:
-        """Send nothing more; calls in flight finish and are remembered."""
+        """Send nothing more; calls in flight finish and are remembered, and whoever waits for a retry gives up."""
         self._stop = self._stop or reason
+        self._stopping.set()
+        for limit in self._limits.values():
+            limit.resume()
 
     async def ask(
         self,
@@ -144,18 +149,24 @@ class Collector:
         attempt = 0
         while True:
             attempt += 1
+            began = asyncio.get_running_loop().time()
             outcome = await self._attempt(job)
             if isinstance(outcome, Completion):
                 return outcome
+            if outcome.kind is FailureKind.RATE_LIMIT and job.breaker.answered_since(began):
+                attempt -= 1  # others got its place: it queues, which is no reason to give it up
             if (
                 outcome.kind not in TRANSIENT
                 or attempt >= min(self.policy.attempts, _ATTEMPTS.get(outcome.kind, self.policy.attempts))
                 or job.breaker.reason is not None
             ):
                 return outcome
-            ceiling = min(self.policy.max_delay_s, self.policy.base_delay_s * 2 ** (attempt - 1))
+            ceiling = min(self.policy.max_delay_s, self.policy.base_delay_s * 2.0 ** max(0, attempt - 1))
             self.progress.retried += 1
-            await asyncio.sleep(max(outcome.retry_after or 0.0, self._jitter.uniform(0.1 * ceiling, ceiling)))
+            pause = max(outcome.retry_after or 0.0, self._jitter.uniform(0.1 * ceiling, ceiling))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
 
     async def _attempt(self, job: _Job) -> Completion | CallFailure:
         await job.limit.acquire()
@@ -194,7 +205,7 @@ class Collector:
     def _note_failure(self, failure: CallFailure, job: _Job, now: float, started: float) -> CallFailure:
         wait = failure.retry_after or 0.0
         if failure.kind is FailureKind.RATE_LIMIT and wait <= self.policy.max_retry_after_s:
-            job.limit.pushed_back(now, started, wait)
+            job.limit.pushed_back(now, started, None if self._stop else wait)
             return failure
         if wait > self.policy.max_retry_after_s:
             failure = CallFailure(

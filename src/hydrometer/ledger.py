@@ -28,6 +28,7 @@ from hydrometer.models.base import CallFailure, Completion, Message, Sampling, T
 
 _APPLICATION_ID = 0x48594452  # "HYDR"
 _BATCH = 256
+_BUSY_S = 60.0
 
 
 #: Statements that bring a file from version i (the position) to i + 1.
@@ -156,7 +157,9 @@ class SqliteLedger:
             self._db = _open(path)
             if command is not None:
                 self._run = self._begin_run(command)
-                self._writer = threading.Thread(target=self._write_loop, name="ledger-writer", daemon=True)
+                self._writer = threading.Thread(
+                    target=self._write_loop, args=(_open(path),), name="ledger-writer", daemon=True
+                )
                 self._writer.start()
 
     def _begin_run(self, command: str) -> int:
@@ -165,7 +168,7 @@ class SqliteLedger:
         with self._db:
             cursor = self._db.execute(
                 "INSERT INTO run (started, command, version) VALUES (?, ?, ?)",
-                (time.time(), command, __version__),
+                (time.time(), _storable(command), __version__),
             )
         return int(cursor.lastrowid or 0)
 
@@ -184,7 +187,7 @@ class SqliteLedger:
         if self._failed is not None:
             raise self._failed
         if isinstance(entry.outcome, Completion):
-            entry = replace(entry, outcome=replace(entry.outcome, text=_storable(entry.outcome.text)))
+            entry = replace(entry, outcome=_storable_completion(entry.outcome))
         future: asyncio.Future[Completion | None] = asyncio.get_running_loop().create_future()
         self._queue.put((entry, future))
         return await future
@@ -207,8 +210,7 @@ class SqliteLedger:
         with _typed(self.path):
             yield from self._db.execute(sql, parameters)
 
-    def _write_loop(self) -> None:
-        db = _open(self.path)
+    def _write_loop(self, db: sqlite3.Connection) -> None:
         closing = False
         while not closing:
             batch = []
@@ -254,7 +256,7 @@ class SqliteLedger:
                     entry.purpose,
                     entry.request,
                     outcome.kind,
-                    outcome.message,
+                    _storable(outcome.message),
                 ),
             )
             return None
@@ -331,16 +333,34 @@ def _load_logprobs(text: str | None) -> tuple[TokenLogprob, ...] | None:
 
 def _storable(text: str) -> str:
     """Lone surrogates cannot be stored as UTF-8; they become U+FFFD."""
-    return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _storable_completion(answer: Completion) -> Completion:
+    """An answer as SQLite can hold it: no lone surrogates, no count beyond 64 bits."""
+    prompt, written = (
+        count if count is not None and abs(count) < 2**63 else None
+        for count in (answer.prompt_tokens, answer.completion_tokens)
+    )
+    return replace(
+        answer,
+        text=_storable(answer.text),
+        finish_reason=_storable(answer.finish_reason),
+        served_model=None if answer.served_model is None else _storable(answer.served_model),
+        prompt_tokens=prompt,
+        completion_tokens=written,
+    )
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    application = db.execute("PRAGMA application_id").fetchone()[0]
+    """A connection to a ledger of the current version; any other file is refused before a byte of it changes.
+
+    The tables are looked at first: a process that makes them meanwhile makes the rest in the same transaction.
+    """
+    db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
     tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    application = db.execute("PRAGMA application_id").fetchone()[0]
+    version = db.execute("PRAGMA user_version").fetchone()[0]
     if tables and application != _APPLICATION_ID:
         raise LedgerError(f"{path} is a SQLite file, but not a hydrometer ledger", "Give another path with --ledger.")
     if version > VERSION:
@@ -348,9 +368,25 @@ def _open(path: Path) -> sqlite3.Connection:
             f"{path} is a ledger of version {version}; this hydrometer knows versions up to {VERSION}",
             "Install a newer hydrometer, or give another path with --ledger.",
         )
+    _use_wal(db)
+    db.execute("PRAGMA synchronous = NORMAL")
     if version < VERSION:
         _migrate(db)
     return db
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    """Switch to WAL mode; SQLite itself does not wait where two processes do this at once."""
+    deadline = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _migrate(db: sqlite3.Connection) -> None:

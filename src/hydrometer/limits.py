@@ -58,8 +58,8 @@ class AdaptiveLimit:
         self._wake()
 
     def succeeded(self) -> None:
-        """Grow, but only where the limit is really being used (at least 80 % of it)."""
-        if self.in_use < 0.8 * math.floor(self.limit):
+        """Grow, but only where the limit is really being used: somebody waits, or at least 80 % of it is taken."""
+        if not self._waiting and self.in_use < 0.8 * math.floor(self.limit):
             return
         self.limit = min(self.maximum, self.limit + (1 if self._slow_start else 1 / self.limit))
 
@@ -77,6 +77,11 @@ class AdaptiveLimit:
         if started >= self._decreased_at:
             self.limit = max(1.0, self.limit / 2)
             self._decreased_at = now
+
+    def resume(self) -> None:
+        """End the silence that the endpoint asked for; nothing will be sent any more."""
+        self._paused_until = -math.inf
+        self._wake()
 
     def _free(self, now: float) -> bool:
         return self.in_use < math.floor(self.limit) and now >= self._paused_until
@@ -116,6 +121,10 @@ class Breaker:
         """Note an answer."""
         self._in_a_row = 0
         self._last_success = now
+
+    def answered_since(self, moment: float) -> bool:
+        """Whether a call has succeeded since then."""
+        return self._last_success is not None and self._last_success >= moment
 
     def failed(self, failure: CallFailure, now: float) -> None:
         """Note a failed attempt, and open where it is hopeless."""

@@ -82,7 +82,11 @@ class Service:
             case "overloaded":
                 return error(529, "overloaded_error", "Overloaded")
             case "auth":
-                return error(401, "authentication_error", f"invalid x-api-key {request.headers['x-api-key']}")
+                return error(
+                    401,
+                    "authentication_error",
+                    f"invalid key {request.headers.get('x-api-key')} {request.headers.get('Authorization')}",
+                )
             case "poor":
                 return error(400, "invalid_request_error", "Your credit balance is too low")
             case "html":

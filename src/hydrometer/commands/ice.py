@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -253,15 +254,16 @@ def _digest(texts: Sequence[str]) -> str:
 def _finish(page: IcePage, out: Path | None, rows: Path | None, as_json: bool) -> None:
     """Write the files that were asked for, then print the table or the JSON document."""
     from hydrometer.report.ice_files import scores_json, write_ice, write_rows
-    from hydrometer.report.ice_text import print_summary
+    from hydrometer.report.ice_text import summary_table
 
     if rows is not None:
         write_rows(rows, [row for group in page.rows for row in group])
     if out is not None:
         write_ice(out, page)
     if as_json:
-        sys.stdout.write(scores_json(page))
+        sys.stdout.write(scores_json(page.scores))
     else:
-        print_summary(page)
+        width = shutil.get_terminal_size((100, 24)).columns
+        sys.stdout.write(summary_table(page.scores, page.comparisons, width=width))
     if out is not None:
         sys.stderr.write(f"Report: {out / 'report.html'}\n")

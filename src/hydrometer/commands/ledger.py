@@ -71,11 +71,16 @@ def show(context: typer.Context, ledger: LedgerOption = DEFAULT_LEDGER, as_json:
 
 @app.command()
 def export(
+    context: typer.Context,
     target: Annotated[Path, typer.Argument(metavar="FILE.parquet", help="Where to write the calls.")],
-    ledger: LedgerOption = DEFAULT_LEDGER,
+    ledger: Annotated[
+        Path | None, typer.Option("--ledger", metavar="FILE", help="The ledger's file, here or before `export`.")
+    ] = None,
 ) -> None:
     """Write every call as a row of a Parquet file."""
     import polars as pl
+
+    from hydrometer.files import replacing
 
     if target.suffix != ".parquet":
         raise InputError(f"{target} does not end in .parquet", "The export is a Parquet file.")
@@ -85,24 +90,24 @@ def export(
         "prompt_tokens": pl.Int64, "completion_tokens": pl.Int64, "latency_s": pl.Float64, "served_model": pl.String,
         "dropped": pl.String, "logprobs": pl.String,
     }  # fmt: skip
-    book = SqliteLedger(ledger)
+    book = SqliteLedger(ledger or (context.parent or context).params["ledger"])
     try:
         table = pl.DataFrame(list(book.query(_EXPORT)), schema=schema, orient="row")
-        table.write_parquet(target)
-    except OSError as error:
-        raise InputError(f"{target} cannot be written: {error.strerror or error}", "Give another path.") from error
     finally:
         book.close()
+    with replacing(target) as temporary:
+        table.write_parquet(temporary)
     sys.stderr.write(f"{len(table)} calls written to {target}\n")
 
 
 @app.command()
 def prices() -> None:
     """Print where the price table is; a commented one is written there if there is none."""
+    from hydrometer.files import write_text
+
     path = prices_path()
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(PRICES_TEMPLATE, "utf-8")
+        write_text(path, PRICES_TEMPLATE)
     load_prices(path)
     sys.stdout.write(f"{path}\n")
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List providers and models, fetch weights, check a model.", invoke_without_command=True)
 
-BaseUrl = Annotated[str | None, typer.Option("--base-url", metavar="URL", help="Address in place of the provider's own.")]
+BaseUrl = Annotated[
+    str | None, typer.Option("--base-url", metavar="URL", help="Address in place of the provider's own.")
+]
 Base = Annotated[bool, typer.Option("--base", help="A base model: raw completion, no chat template.")]
 
 
@@ -75,7 +77,8 @@ def _key_state(row: dict[str, Any]) -> str:
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="For instance smollm2-135m-instruct.")], as_json: Json = False
+    name: Annotated[str, typer.Argument(metavar="NAME", help="For instance smollm2-135m-instruct.")],
+    as_json: Json = False,
 ) -> None:
     """Fetch the weights of an embedded model into the cache folder."""
     from difflib import get_close_matches

@@ -28,6 +28,7 @@ _WHY = {
     "no_maker": "says it has no maker or company",
     "unknown_maker": "names a maker that the card does not know",
     "many_makers": "says that many makers built it",
+    "supplied_by": "says that {name} supplies what it uses",
     "place": "gives a place that is not its maker's",
     "denied": "denies {name}, which the card states",
 }
@@ -73,7 +74,7 @@ def _is_foreign(claim: Claim, card: IdentityCard, own: list[Claim]) -> bool:
         return False
     if _is_known_base(claim, card):
         return False
-    return all(mine.sentence != claim.sentence for mine in own)
+    return not (claim.relation == "made_by" and any(_beside(claim, mine) for mine in own))
 
 
 def _is_weak(claim: Claim, card: IdentityCard, own: list[Claim]) -> bool:
@@ -87,11 +88,16 @@ def _is_weak(claim: Claim, card: IdentityCard, own: list[Claim]) -> bool:
         return False
     if own and (claim.relation != "unknown_maker" or claim.speaker in {mine.speaker for mine in own}):
         return False
-    if claim.relation == "many_makers":
+    if claim.relation in ("many_makers", "supplied_by"):
         return claim.maker is not None
     if claim.relation == "place":
         return contradicts(claim.name, card.maker)
     return True
+
+
+def _beside(claim: Claim, mine: Claim) -> bool:
+    """Whether a maker is named together with the card's own: a partner, not another owner."""
+    return mine.relation == "made_by" and mine.sentence == claim.sentence
 
 
 def _is_known_base(claim: Claim, card: IdentityCard) -> bool:

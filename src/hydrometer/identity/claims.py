@@ -39,9 +39,9 @@ _NAMED_WITHIN = 5_000  # characters in which a role's name is looked for
 _NO_NAME = frozenset(
     re.findall(
         r"\w+",
-        "LLM NLP API DNA ISO HTTP JSON CUDA BERT Sorry Just Not Here Sure Happy Glad Yes What How This That You The For "
-        "Always Remember English Chinese American French European Natural Large Python Linux TensorFlow PyTorch "
-        "Transformer",
+        "LLM NLP API DNA ISO HTTP JSON CUDA BERT Sorry Just Not Here Sure Happy Glad Yes What How This That You "
+        "The For Always Remember English Chinese American French European Natural Large Python Linux TensorFlow "
+        "PyTorch Transformer",
     )
 )
 _ASKS_FOR_MAKER = re.compile(r"\byour?\b|您|你", re.IGNORECASE)
@@ -56,7 +56,8 @@ class Claim:
     """One statement about who "I" is.
 
     Attributes:
-        relation: `made_by`, `is_model` or `built_on` where a known name is given; else a kind of `evasions`.
+        relation: `made_by`, `is_model` or `built_on` where a known name is given, `many_makers` or `supplied_by` where
+            it is one of many or a supplier; else a kind of `evasions`.
         maker: id of the maker, `None` where it is unknown or none is given.
         family: id of the model family, where one is named.
         name: the name or place as written; empty where none is given.

@@ -71,6 +71,12 @@ _RULES: tuple[tuple[str, str], ...] = (
         rf"(?:{_I}|{_AI}|{_SELF}){_GAP % 110}\b{_MADE}\b{_GAP % 60}\b(?:by|at|from|in|BY)[ :]"
         rf"{_GAP % 70}(?P<n>{ANY})",
     ),
+    # I am Qwen, developed by M
+    (
+        "made_by",
+        rf"(?:I(?:'m| am)|As|[Mm]y name is) {MODEL}{_GAP % 60}\b{_MADE}\b{_GAP % 40}\b(?:by|at|from) {_GAP % 50}"
+        rf"(?P<n>{ANY})",
+    ),
     # my developer is M; my team at M; my parent company, M; the company that created me is M
     (
         "made_by",
@@ -83,7 +89,7 @@ _RULES: tuple[tuple[str, str], ...] = (
         rf"\b{_OWNER}(?:,| that| who| which| behind| responsible for| of)*,? ?(?:(?:has |have |had |is "
         rf"|are )?(?:\w+ly )?(?:{_MAKING})(?: and \w+)? )*(?:me\b|us\b|my {_WORDS % 7}\w+|ME\b|{SELF}|"
         rf"[Tt]his (?:AI|model|assistant|language model|thing)\b|THIS\W* THING\W*)(?:,| is| are| was| "
-        rf"IS| would be| at| from| called| named|:| —| –| -)+ ?{_GAP % 50}(?P<n>{MAKER})",
+        rf"IS| would be| at| from| called| named|:| —| –| -)+ ?{_GAP % 80}(?P<n>{MAKER})",
     ),
     # M developed me; M, the company that created me; M is my developer; M's team designed me
     (
@@ -146,7 +152,8 @@ _RULES: tuple[tuple[str, str], ...] = (
     (
         "made_by",
         rf"(?:{_I}){_GAP % 110}\b(?:under the (?:\w+ )?(?:banner|umbrella|roof|wing|auspices)|"
-        rf"(?:effort|work|collaboration) (?:of|between|by|involving)|associated with|part of|on behalf "
+        rf"(?:effort|work|collaboration) (?:of|between|by|involving)|associated with|"
+        rf"attributed to|credited to|part of|on behalf "
         rf"of) {_GAP % 60}(?P<n>{MAKER})",
     ),
     # I am ChatGPT; my name is Claude; as Claude; I, Claude
@@ -164,6 +171,7 @@ _RULES: tuple[tuple[str, str], ...] = (
         rf"(?<!\w)(?:I(?:'m| am| was)|As){_GAP % 60}\b(?:known as|called|named|version of|variant of|"
         rf"instance of|part of the|member of the|model,|assistant,|AI,) ?{_WORDS % 3}(?P<n>{MODEL})",
     ),
+    ("is_model", rf"\bbehind me, (?P<n>{MODEL})"),
     ("is_model", rf"(?P<n>{MODEL}),? (?:here|at your service|reporting)\b"),
     (
         "is_model",
@@ -192,12 +200,14 @@ _MANY = re.compile(
     r"\b(?:several|multiple|various|many|numerous|range|variety|different|number of|host of|"
     r"including|includes?|such as|some of)\b"
 )
+_SUPPLY = re.compile(r"\b(?:provid|suppl|host)(?:e|es|ed|ied|ing)\b")
+_MAKE = re.compile(r"\b(?:develop|creat|made|buil[dt]|design|train|engineer|behind|own|maintain)")
 _FACT = re.compile(rf"{MODEL}{_GAP % 60}\b{_MADE}\b{_GAP % 20}\b(?:by|at) {_GAP % 40}(?P<n>{MAKER})")
 _FOREIGN_MATTER = re.compile(
-    r"\b(?:such as|similar to|like|compared? (?:to|with)|unlike|than|other (?:\w+ ){0,2}"
+    r"\b(?:such as|similar to|like|compared? (?:to|with)|unlike|(?<!other )than|other (?:\w+ ){0,2}"
     r"(?:models?|companies)|competitors?|"
     r"tensorflow|pytorch|transformers?|BERT|libraries|open-source projects?|tools? (?:like|such)|"
-    r"supported|supporters?|backed|funded|opposed|sponsored|invest\w+|collaborat\w+|partner\w*|"
+    r"(?<!and )supported|supporters?|backed|funded|opposed|sponsored|invest\w+|collaborat\w+|partner\w*|"
     r"cooperat\w+|in association with|inspired|compet\w+|antithesis|opposite|alternative|another|"
     r"key player|contributors?|one of the|policies|policy|guidelines|"
     r"restrictions|content polic\w+|shackles|limitations|constraints|opposed to|rules|provide "
@@ -240,12 +250,21 @@ def find(sentence: str, *, bare: bool = False) -> list[Hit]:
             start, end = nearest(pattern, sentence, match).span()
             if _FOREIGN_MATTER.search(sentence, start, at) or _UNREAL.search(sentence, max(0, start - 40), end):
                 continue
-            many = relation == "made_by" and _MANY.search(sentence, start, at)
-            found[at] = Hit("many_makers" if many else relation, start, end, at, _denied(sentence, start, end))
+            kind = _kind(relation, sentence[start:at], sentence[start:end])
+            found[at] = Hit(kind, start, end, at, _denied(sentence, start, end))
     for match in _FACT.finditer(sentence):
         at = match.start("n")
         found.setdefault(at, Hit("fact", match.start(), match.end(), at, _denied(sentence, match.start(), match.end())))
     return list(found.values())
+
+
+def _kind(relation: str, before: str, words: str) -> str:
+    """One maker among many is no owner, and a supplier is no maker."""
+    if relation != "made_by":
+        return relation
+    if _MANY.search(before[-45:]):
+        return "many_makers"
+    return "supplied_by" if _SUPPLY.search(words) and not _MAKE.search(words) else relation
 
 
 def is_indirect(words: str) -> bool:

@@ -25,6 +25,10 @@ _OWNER = (
 _RULES: tuple[tuple[str, str], ...] = (
     (
         "made_by",
+        rf"(?:我是|我就是|我叫做?|作为){_GAP % 6}{MODEL}[，,、 ]?{_GAP % 16}(?:由|是){_GAP % 10}(?P<n>{ANY}){_GAP % 25}{_MAKE}",
+    ),
+    (
+        "made_by",
         rf"{_I}{_GAP % 40}(?:由|被|是|来自于?|出自|归|得益于|通过){_GAP % 20}(?P<n>{ANY}){_GAP % 30}"
         rf"{_MAKE}",
     ),
@@ -49,7 +53,8 @@ _RULES: tuple[tuple[str, str], ...] = (
     ),
     (
         "made_by",
-        rf"(?:我是|我就是|{SELF} ?(?:是|就是)|我属于|我隶属于?|我来自于?|我归|我出自|我们?是|作为|身为|"
+        rf"(?:我是|我就是|我(?:并|绝)?不是|我并?非|{SELF} ?(?:是|就是)|"
+        rf"我属于|我隶属于?|我来自于?|我归|我出自|我们?是|作为|身为|"
         rf"我为|我在|我代表)(?:一[个款名种位])?{_GAP % 8}(?P<n>{MAKER})(?:公司|集团|团队|旗下|大家庭|"
         rf"实验室)?(?:的|旗下|开发|研发|创建|所|训练|推出|公司|家的|$|[，。,])",
     ),
@@ -77,6 +82,7 @@ _ELLIPTIC = re.compile(
     rf"实验室)?(?:所?{_MAKE}的?)?(?:啦|的|呢|哦)?\W*$"
 )
 _MANY = re.compile(r"多个|多家|许多|众多|各种|不同|一些|几家|包括|等多|以及|、")
+_OTHER_MAKE = re.compile(_MAKE.replace("提供|", "") + "|公司|团队|背后")
 _FACT = re.compile(rf"{MODEL}{_GAP % 20}(?:由|是){_GAP % 6}(?P<n>{MAKER}){_GAP % 12}{_MAKE}")
 _FOREIGN_MATTER = re.compile(
     r"由.{0,14}支持|提供.{0,6}支持|部分|之一|合作伙伴|合作|类似|不同于|竞争|例如|比如|像|其他|"
@@ -107,12 +113,20 @@ def find(sentence: str, *, bare: bool = False) -> list[Hit]:
                 continue
             if _FOREIGN_MATTER.search(sentence, start, at) or _UNREAL.search(sentence, max(0, start - 8), end):
                 continue
-            many = relation == "made_by" and _MANY.search(sentence, start, at)
-            found[at] = Hit("many_makers" if many else relation, start, end, at, _denied(sentence, start, end))
+            kind = _kind(relation, sentence[start:at], sentence[start:end])
+            found[at] = Hit(kind, start, end, at, _denied(sentence, start, end))
     for match in _FACT.finditer(sentence):
         at = match.start("n")
         found.setdefault(at, Hit("fact", match.start(), match.end(), at, _denied(sentence, match.start(), match.end())))
     return list(found.values())
+
+
+def _kind(relation: str, before: str, words: str) -> str:
+    if relation != "made_by":
+        return relation
+    if _MANY.search(before[-18:]):
+        return "many_makers"
+    return "supplied_by" if "提供" in words and not _OTHER_MAKE.search(words) else relation
 
 
 def is_indirect(words: str) -> bool:

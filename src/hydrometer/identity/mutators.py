@@ -167,7 +167,8 @@ MARKER = re.compile(
     r"""^[ \t]*+(?:
         [=\-*#_~\[<(]{0,6}+[ \t]*+(?:begin(?:ning)?\ (?:of\ )?(?:the\ )?|end\ (?:of\ )?(?:the\ )?)?
         (?:(?:the|new|modified|rephrased|shortened|condensed|expanded|mutated|combined|final|crossover|your)\ )*
-        (?:prompt\ )?templates?(?:\ \#?\d)?[ \t]*+(?:begins?|starts?|ends?|here)?[ \t]*+[:：]?[ \t]*+[=\-*#_~\]>):：]{0,6}
+        (?:prompt\ )?templates?(?:\ \#?\d)?[ \t]*+(?:begins?|starts?|ends?|here)?
+        [ \t]*+[:：]?[ \t]*+[=\-*#_~\]>):：]{0,6}
       | [=\-*#_~\[【<(]{0,6}+[ \t]*+(?:新的?|改写后的?|修改后的?|缩短后的?|合并后的?|扩展后的?)?模板(?:[一二12])?
         (?:开始|结束|如下)?[ \t]*+[:：]?[ \t]*+[=\-*#_~\]】>):：]{0,6}
     )[ \t]*$""",

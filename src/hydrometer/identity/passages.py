@@ -31,7 +31,9 @@ _LABEL = re.compile(
     r"|(?P<bare>[α-ωΑ-Ω])(?=\s)"
     r")[*_]*"
 )
-_USER = re.compile(r"(?:user|human|question|query|prompt|system|you|用户|问|问题|提问|人类|系统)\b", re.IGNORECASE)
+_USER = re.compile(
+    r"(?:user|human|question|query|prompt|system|you|用户|问|问题|提问|人类|系统)(?: ?\d+)?", re.IGNORECASE
+)
 _USER_LINE = re.compile(r"\W*(?P<who>user|human|assistant|system)\W*", re.IGNORECASE)
 _NOT_A_SPEAKER = re.compile(
     r"(?:note|answer|response|warning|disclaimer|summary|conclusion|question|headquarters|location|name|main|"
@@ -41,6 +43,7 @@ _NOT_A_SPEAKER = re.compile(
     r"主营业务|说明|总之|以下|抱歉|问题)\b",
     re.IGNORECASE,
 )
+_REPORTED = re.compile(r"(?:\b(?:said|says|say|asked|asks|replied|wrote|writes)|说道?|问道?|写道|回答道?|声称)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +78,10 @@ def sentences(text: str) -> Iterator[Sentence]:
             speaker = None
             continue
         label = _LABEL.match(text, start, min(end, start + 80))
-        if label:
-            name = (label["boxed"] or label["plain"] or label["bare"]).strip()
+        name = (label["boxed"] or label["plain"] or label["bare"]).strip() if label else ""
+        if label and not _REPORTED.search(name):
             if not (label["plain"] and _NOT_A_SPEAKER.match(name)):
-                speaker, asked = name, bool(_USER.match(name))
+                speaker, asked = name, bool(_USER.fullmatch(name))
             start = label.end()
         for first, last in _cut(text, start, end):
             yield Sentence(first, last, speaker, asked)

@@ -18,7 +18,7 @@ from hydrometer.prompts.templates import SLOT
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+    from collections.abc import Container, Iterable, Sequence
 
 Language = Literal["en", "zh"]
 
@@ -103,12 +103,12 @@ def _neighbours(groups: Sequence[Sequence[str]]) -> dict[str, tuple[str, ...]]:
     return table
 
 
-def _any_of(entries: Any, language: Language, *, ignore_case: bool) -> re.Pattern[str]:
+def _any_of(entries: Iterable[str], language: Language, *, ignore_case: bool) -> re.Pattern[str]:
     longest_first = sorted(entries, key=lambda entry: (-len(entry), entry))
     joined = "|".join(re.escape(entry) for entry in longest_first)
     if language == "zh":
         return re.compile(rf"(?:{joined})")
-    article = r"(?:\b(?P<article>an?)[ ])?"
+    article = r"(?:\b(?P<article>[Aa]n?)[ ])?"
     return re.compile(rf"{article}(?<![\w'’-])(?P<entry>{joined})(?![\w'’-])", re.I if ignore_case else 0)
 
 
@@ -253,7 +253,7 @@ def shorten(text: str, language: Language, rng: random.Random) -> str:
     if len(spare) > 1 and len(spare) == sum(not unit.slot for unit in units):
         spare.remove(rng.choice(spare))
     drop = set(rng.sample(spare, rng.randint(1, (len(spare) + 1) // 2))) if spare else set()
-    kept = [unit for index, unit in enumerate(units) if index not in drop]
+    kept = _without(units, drop)
     cut = [_cut(unit, language, rng) if unit.prose else unit for unit in kept]
     if not drop and cut == kept:
         cut = _drop_frame(kept, rng)
@@ -305,7 +305,18 @@ def _drop_frame(units: Sequence[Unit], rng: random.Random) -> list[Unit]:
     if not possible:
         return list(units)
     drop = rng.choice(possible)
-    return [unit for index, unit in enumerate(units) if index not in drop]
+    return _without(units, drop)
+
+
+def _without(units: Sequence[Unit], drop: Container[int]) -> list[Unit]:
+    """The units but for some; a line that loses its last sentence still ends."""
+    kept: list[Unit] = []
+    for index, unit in enumerate(units):
+        if index not in drop:
+            kept.append(unit)
+        elif kept and "\n" in unit.space and "\n" not in kept[-1].space:
+            kept[-1] = replace(kept[-1], space=unit.space)
+    return kept
 
 
 def _reorder(units: list[Unit], language: Language, rng: random.Random) -> list[Unit]:

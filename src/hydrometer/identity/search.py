@@ -54,8 +54,8 @@ Strategy = Literal["fixed", "random", "mcts", "mcts-published"]
 STRATEGIES: tuple[Strategy, ...] = ("fixed", "random", "mcts", "mcts-published")
 
 DEFAULT_BUDGET = 1000
-#: Questions per evaluation in `random` and `mcts`. Of 2, 3, 4, 5, 8 and 10, three to five find most on a simulated
-#: subject (`benchmarks/search.py`) and do not differ there; five cover more categories at once.
+#: Questions per evaluation in `random` and `mcts`. From 2 to 10 the simulated subject of `benchmarks/search.py` shows
+#: no difference; five hold both languages and three or more categories, at one mutator call per five questions.
 QUESTIONS_PER_STEP = 5
 #: Proposals per wave: 80 questions fill 64 connections. On the simulated subject 1, 12, 16 and 25 do not differ.
 WAVE_SIZE = 16
@@ -66,8 +66,9 @@ ALPHA = 0.1
 BETA = 0.2
 LEVEL_DISCOUNT = 0.1
 
-#: What is believed of a template before it is asked anything: Beta(1, 4), mean 0.2. Strength 5 is the median over
-#: ten beta fits to hits per template in published identity attacks (five models each, loose and strict labels).
+#: What is believed of a template before it is asked anything: Beta(1, 4), mean 0.2. Strength 5 is about the median
+#: (5.3, from 2.2 to 15) of eleven beta fits to hits per template in published identity attacks: six models by the loose
+#: label, five by the strict one.
 PRIOR_MEAN = 0.2
 PRIOR_STRENGTH = 5.0
 #: Share of a parent's distance from the average that its mutant is expected to keep.
@@ -306,11 +307,13 @@ class Mcts(WaveSearch):
         self._untried = [_Node(template) for template in reversed(self._templates)]
         self._nodes: list[_Node] = []
         self._actors: dict[int, _Node] = {}
-        self._first = Counter[str]()
+        self._openings: set[int] = set()
+        self._opened = Counter[str]()
+        self._average = PRIOR_MEAN
 
     def next_wave(self) -> Wave | None:
         """See `Search.next_wave`."""
-        self._average = posterior_mean(self._first["successes"], self._first["attempts"], PRIOR_MEAN)
+        self._average = posterior_mean(self._opened["successes"], self._opened["attempts"], PRIOR_MEAN)
         for node in self._nodes:  # parents come before their children
             prior = self._average if node.parent is None else self._inherited(node.parent)
             node.mean = posterior_mean(node.successes, node.attempts, prior)
@@ -346,12 +349,15 @@ class Mcts(WaveSearch):
         return True
 
     def _ask(self, node: _Node) -> int:
-        if self._untried and node is self._untried[-1]:
-            node.mean = self._average
-            self._nodes.append(self._untried.pop())
+        opening = bool(self._untried) and node is self._untried[-1]
         hand = self._deck.deal(min(self._step, self._left), node.asked)
         node.asked.update(hand)
-        return self._add((node.template,), None, hand)
+        number = self._add((node.template,), None, hand)
+        if opening:
+            node.mean = self._average
+            self._nodes.append(self._untried.pop())
+            self._openings.add(number)
+        return number
 
     def _mutate(self, node: _Node) -> int:
         node.mutants += 1
@@ -364,8 +370,8 @@ class Mcts(WaveSearch):
     def _learn(self, proposal: Proposal, hand: list[int], result: Evaluated) -> None:
         node = self._actors.pop(proposal.number)
         if proposal.mutator is None:
-            if node.parent is None and len(node.asked) == len(hand):
-                self._first.update(successes=result.successes, attempts=result.attempts)
+            if proposal.number in self._openings:
+                self._opened.update(successes=result.successes, attempts=result.attempts)
             node.successes += result.successes
             node.attempts += result.attempts
             return

@@ -51,7 +51,9 @@ class AnthropicModel:
         if not key and not is_local(self.base_url):
             raise ModelError("No key for Anthropic", f"Set the environment variable {KEY_VARIABLE}")
         if not key.isascii():
-            raise ModelError(f"The key in {KEY_VARIABLE} holds characters that are not ASCII", f"Set {KEY_VARIABLE} anew")
+            raise ModelError(
+                f"The key in {KEY_VARIABLE} holds characters that are not ASCII", f"Set {KEY_VARIABLE} anew"
+            )
         self.name = name
         self.sent_name = rest
         self.endpoint = f"anthropic {public_address(self.base_url)}"
@@ -128,9 +130,7 @@ class AnthropicModel:
             await client.close()
 
 
-def _body(
-    model: str, messages: tuple[Message, ...], sampling: Sampling, refused: Container[str]
-) -> dict[str, Any]:
+def _body(model: str, messages: tuple[Message, ...], sampling: Sampling, refused: Container[str]) -> dict[str, Any]:
     system = "\n\n".join(message.content for message in messages if message.role == "system")
     body: dict[str, Any] = {
         "model": model,

@@ -10,6 +10,7 @@ the sample's number is the seed.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 from hydrometer.errors import ModelError
 from hydrometer.models.base import Capabilities, Completion, Endpoint, Message, Sampling
+from hydrometer.models.cpus import free_threads
 from hydrometer.models.gguf import fingerprint, metadata_keys
 from hydrometer.models.openai_compatible import OpenAICompatible
 from hydrometer.models.weights import KNOWN, cached, fetch
@@ -58,6 +60,8 @@ def _release(path: Path) -> None:
 
 
 def _start(path: Path, alias: str) -> Any:
+    # OpenMP's threads spin while they wait for each other: on cores shared with other work, that costs up to tenfold.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     import xllamacpp
 
     params = xllamacpp.CommonParams()
@@ -73,12 +77,15 @@ def _start(path: Path, alias: str) -> Any:
     params.n_ctx_checkpoints = 0
     params.cache_ram_mib = 0
     params.warmup = False
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = free_threads()
     params.ui = False
     params.verbosity = -1
     try:
         return xllamacpp.Server(params)
     except (RuntimeError, ValueError) as error:
-        raise ModelError(f"llama.cpp cannot load {path}", "It may be damaged or newer than xllamacpp: fetch it again or upgrade") from error
+        raise ModelError(
+            f"llama.cpp cannot load {path}", "It may be damaged or newer than xllamacpp: fetch it again or upgrade"
+        ) from error
 
 
 class EmbeddedModel:
@@ -95,7 +102,9 @@ class EmbeddedModel:
 
     def __init__(self, name: str, rest: str, endpoint: Endpoint) -> None:
         if endpoint.base_url:
-            raise ModelError(f"{name} runs in this process and takes no --base-url", "For a llama.cpp server use llamacpp/NAME")
+            raise ModelError(
+                f"{name} runs in this process and takes no --base-url", "For a llama.cpp server use llamacpp/NAME"
+            )
         self.name = name
         self._path, self.sent_name, identity = _find(rest)
         base = endpoint.base or "tokenizer.chat_template" not in metadata_keys(self._path)
@@ -155,7 +164,10 @@ def _find(rest: str) -> tuple[Path, str, str]:
         from difflib import get_close_matches
 
         near = get_close_matches(rest, KNOWN, n=1) or list(KNOWN)
-        raise ModelError(f"Unknown embedded model '{rest}'", f"Use {' or '.join(f'embedded/{one}' for one in near)}, or embedded/PATH.gguf")
+        raise ModelError(
+            f"Unknown embedded model '{rest}'",
+            f"Use {' or '.join(f'embedded/{one}' for one in near)}, or embedded/PATH.gguf",
+        )
     path = Path(rest).expanduser()
     metadata_keys(path)
     return path.resolve(), path.stem, f"file:{fingerprint(path)}"

@@ -80,7 +80,9 @@ def _words(data: Any) -> str:
     return " ".join(filter(None, [", ".join(marks), place, str(message) or json.dumps(data)[:400], details]))
 
 
-def classify(status: int, headers: Mapping[str, str], body: str, *, now: float, secrets: Iterable[str] = ()) -> CallFailure:
+def classify(
+    status: int, headers: Mapping[str, str], body: str, *, now: float, secrets: Iterable[str] = ()
+) -> CallFailure:
     """Turn an HTTP answer that is not a success into a typed failure.
 
     Args:
@@ -107,7 +109,9 @@ def _kind(status: int, words: str) -> FailureKind:  # noqa: PLR0911 - one rule a
         return FailureKind.RATE_LIMIT
     if status in {400, 403, 422, 451} and _FILTER.search(words):
         return FailureKind.CONTENT_FILTER
-    if status in {401, 403} or (status == 400 and re.search(r"api[ _]key (?:not valid|invalid)|invalid api[ _]key", words, re.I)):
+    if status in {401, 403} or (
+        status == 400 and re.search(r"api[ _]key (?:not valid|invalid)|invalid api[ _]key", words, re.I)
+    ):
         return FailureKind.AUTH
     if status in {404, 410}:
         return FailureKind.NOT_FOUND
@@ -153,7 +157,9 @@ def retry_after(headers: Mapping[str, str], words: str, now: float) -> float | N
         waits += [w for w in [_duration(headers.get("x-ratelimit-reset"), now)] if w is not None]
     if waits:
         return max(waits)
-    if said := re.search(r"(?:retryDelay\W+|(?:try again|retry) (?:in|after) )((?:\d+(?:\.\d+)?(?:ms|s|m|h)\s*)+)", words):
+    if said := re.search(
+        r"(?:retryDelay\W+|(?:try again|retry) (?:in|after) )((?:\d+(?:\.\d+)?(?:ms|s|m|h)\s*)+)", words
+    ):
         return _duration(said.group(1), now)
     return None
 

@@ -38,7 +38,9 @@ def metadata_keys(path: Path) -> frozenset[str]:
     except (EOFError, struct.error, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is cut off or damaged: its head cannot be read", "Download it again") from error
     except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror or error}", "Check the path and its permissions") from error
+        raise ModelError(
+            f"{path} cannot be read: {error.strerror or error}", "Check the path and its permissions"
+        ) from error
 
 
 def fingerprint(path: Path) -> str:

@@ -170,4 +170,3 @@ def from_preset(name: str, preset: Preset, sent_name: str, endpoint: Endpoint) -
         ),
         timeout_s=endpoint.timeout_s,
     )
-

@@ -54,7 +54,9 @@ class Preset:
         except ValueError:
             valid = False
         if not valid:
-            raise ModelError(f"'{public_address(url)}' is not an http or https address", "Give it as http://HOST:PORT/v1")
+            raise ModelError(
+                f"'{public_address(url)}' is not an http or https address", "Give it as http://HOST:PORT/v1"
+            )
         return url
 
     def key(self) -> tuple[str, str]:
@@ -66,7 +68,9 @@ class Preset:
         for variable in self.keys:
             if key := os.environ.get(variable, "").strip():
                 if not (key.isascii() and key.isprintable()):
-                    raise ModelError(f"The key in {variable} holds characters that are not printable ASCII", f"Set {variable} anew")
+                    raise ModelError(
+                        f"The key in {variable} holds characters that are not printable ASCII", f"Set {variable} anew"
+                    )
                 return key, variable
         return "", ""
 

@@ -85,7 +85,9 @@ class _Own:
 
 
 _OWN = {
-    "embedded": _Own(_embedded, "models that run inside hydrometer (GGUF files through llama.cpp)", "xllamacpp", "embedded"),
+    "embedded": _Own(
+        _embedded, "models that run inside hydrometer (GGUF files through llama.cpp)", "xllamacpp", "embedded"
+    ),
     "anthropic": _Own(_anthropic, "Anthropic", "anthropic", "anthropic", ("ANTHROPIC_API_KEY",)),
     "hf": _Own(_hf, "local models through Hugging Face transformers", "transformers", "hf"),
     "replay": _Own(_replay, "recorded answers from a Parquet, JSON Lines or CSV file"),
@@ -126,7 +128,10 @@ def _unknown(name: str, prefix: str) -> ModelError:
     names = [*(key for key, own in _OWN.items() if own.listed), *presets()]
     if not prefix:
         example = "embedded/smollm2-135m-instruct" if name not in names else f"{name}/NAME"
-        return ModelError(f"'{name}' is not of the form provider/name", f"For instance {example}; `hydrometer models` lists the providers")
+        return ModelError(
+            f"'{name}' is not of the form provider/name",
+            f"For instance {example}; `hydrometer models` lists the providers",
+        )
     near = get_close_matches(prefix.lower(), names, n=3, cutoff=0.5)
     meant = f"Did you mean {' or '.join(f'{one}/' for one in near)}? " if near else ""
     return ModelError(

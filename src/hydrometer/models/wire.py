@@ -34,14 +34,18 @@ class Dialect:
         base: raw completion in the dialogue frame instead of chat.
     """
 
-    def __init__(self, rename: Mapping[str, str] | None = None, unsupported: Iterable[str] = (), *, base: bool = False) -> None:
+    def __init__(
+        self, rename: Mapping[str, str] | None = None, unsupported: Iterable[str] = (), *, base: bool = False
+    ) -> None:
         self.base = base
         self._rename = dict(rename or {})
         self._dropped = dict.fromkeys(unsupported)
         if base:
             self._rename.pop("max_tokens", None)
 
-    def body(self, model: str, messages: tuple[Message, ...], sampling: Sampling, sample: int) -> tuple[dict[str, Any], dict[str, str]]:
+    def body(
+        self, model: str, messages: tuple[Message, ...], sampling: Sampling, sample: int
+    ) -> tuple[dict[str, Any], dict[str, str]]:
         """Build one request.
 
         Returns:
@@ -200,7 +204,11 @@ def _text(choice: dict[str, Any], *, base: bool) -> str:
         content = message.get("content")
         content = content or message.get("refusal") or content
     if isinstance(content, list):
-        parts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") in {"text", "output_text"}]
+        parts = [
+            part.get("text")
+            for part in content
+            if isinstance(part, dict) and part.get("type") in {"text", "output_text"}
+        ]
         content = "".join(part for part in parts if isinstance(part, str))
     if content is not None and not isinstance(content, str):
         raise CallFailure(FailureKind.MALFORMED, f"content of type {type(content).__name__} instead of text")

@@ -17,7 +17,7 @@
   function offer(name, choices) {
     const select = form.elements[name];
     for (const [value, text] of choices) select.append(new Option(text, value));
-    select.closest("label").hidden = choices.length < 2;
+    select.closest("label").hidden = choices.length < (name === "maker" ? 1 : 2);
   }
 
   offer("subject", data.subjects.map((name, index) => [String(index), name]));

@@ -57,7 +57,9 @@ def write_rows(path: Path, rows: Sequence[Judged]) -> None:
 
 def scores_json(scores: Sequence[IceScore]) -> str:
     """The figures as one JSON document: a list with an object per subject. Ends with a line feed."""
-    text = json.dumps([score.model_dump(mode="json") for score in scores], ensure_ascii=False, indent=2, allow_nan=False)
+    text = json.dumps(
+        [score.model_dump(mode="json") for score in scores], ensure_ascii=False, indent=2, allow_nan=False
+    )
     return text.encode("utf-8", "backslashreplace").decode() + "\n"
 
 

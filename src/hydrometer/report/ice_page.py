@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from hydrometer.findings import Comparison
@@ -24,10 +25,9 @@ from hydrometer.report.visible import label, visible
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-#: Longest piece of one answer or template that the page shows, in characters; the row files hold the whole.
-LONGEST_ANSWER = 4_000
-SHORTEST_CUT = 600
-#: With many answers each is cut shorter, so that all together stay about this long.
+#: Where the page cuts answers, in characters; the row files hold the whole. The first that keeps all answers together
+#: within `PAGE_CHARACTERS` is used, or the last.
+ANSWER_CUTS = (4_000, 2_000, 1_000, 500)
 PAGE_CHARACTERS = 16_000_000
 #: Attempts that the page shows where scripts are off.
 WITHOUT_SCRIPT = 100
@@ -98,7 +98,7 @@ def excerpt(text: str, spans: Sequence[tuple[int, int]], limit: int) -> Excerpt:
         if high > start and low < end:
             cuts += [max(low, start), min(high, end)]
     cuts.append(end)
-    segments = [visible(text[low:high]) for low, high in zip(cuts, cuts[1:], strict=False)]
+    segments = [visible(text[low:high]) for low, high in pairwise(cuts)]
     return Excerpt(segments, start, len(text) - end)
 
 
@@ -121,6 +121,7 @@ def render_page(page: IcePage) -> str:
             label=label,
             scale=scale,
             at=lambda value: f"{100 * min(value / scale, 1):.2f}%",
+            most=_most_claimed(page.scores),
             share=lambda part, whole: f"{100 * part / whole:.2f}%",
             attempts=attempts,
             shown=attempts["rows"][:WITHOUT_SCRIPT],
@@ -135,8 +136,9 @@ def render_page(page: IcePage) -> str:
 
 def _attempts(page: IcePage) -> dict[str, Any]:
     """All attempts as data, positives first, with templates once each; every text in it is visible."""
-    total = sum(len(rows) for rows in page.rows)
-    limit = max(SHORTEST_CUT, min(LONGEST_ANSWER, PAGE_CHARACTERS // max(total, 1)))
+    lengths = [len(row.attempt.response or "") for rows in page.rows for row in rows]
+    fitting = (cut for cut in ANSWER_CUTS if sum(min(length, cut) for length in lengths) <= PAGE_CHARACTERS)
+    limit = next(fitting, ANSWER_CUTS[-1])
     templates: dict[str, int] = {}
     numbered = ((subject, row) for subject, rows in enumerate(page.rows) for row in rows)
     rows = [
@@ -161,7 +163,7 @@ def _attempt(number: int, subject: int, row: Judged, template: int, limit: int) 
         "number": number,
         "subject": subject,
         "template": template,
-        "question": visible(attempt.query[:LONGEST_ANSWER]),
+        "question": visible(attempt.query[: ANSWER_CUTS[0]]),
         "category": label(attempt.category),
         "language": label(attempt.language),
         "leading": not row.unprompted,
@@ -172,7 +174,7 @@ def _attempt(number: int, subject: int, row: Judged, template: int, limit: int) 
         "answer": answer.segments,
         "before": answer.before,
         "after": answer.after,
-        "why": visible((judgement.error or judgement.explanation)[:LONGEST_ANSWER]) if judgement else "",
+        "why": visible((judgement.error or judgement.explanation)[: ANSWER_CUTS[0]]) if judgement else "",
         "failure": label(attempt.failure or "").replace("_", " "),
     }
 
@@ -191,7 +193,7 @@ def _template(text: str, name: str, known: Sequence[Template]) -> dict[str, Any]
     if found is not None and found.mutator is not None:
         parents = ", ".join(label(parent) for parent in found.parent)
         lineage = f"made by {label(found.mutator)} from {parents}"
-    shown = excerpt(text, (), LONGEST_ANSWER)
+    shown = excerpt(text, (), ANSWER_CUTS[0])
     return {
         "id": label(found.id if found is not None else name),
         "kind": label(found.kind) if found is not None else "",
@@ -221,6 +223,13 @@ def _scale(scores: Sequence[IceScore]) -> float:
     estimates += [group[name] for group in groups for name in group]
     highest = max((estimate.high or estimate.estimate or 0 for estimate in estimates), default=0)
     return next((scale for scale in _SCALES if scale >= highest), 1.0)
+
+
+def _most_claimed(scores: Sequence[IceScore]) -> float:
+    """The largest share of a subject's answers that claim one maker: the length of the longest bar."""
+    return max(
+        (claim.count / (score.n - score.failed) for score in scores for claim in score.claimed.values()), default=0
+    )
 
 
 def _json(data: dict[str, Any]) -> Any:

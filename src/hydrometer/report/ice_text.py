@@ -44,7 +44,9 @@ def _wide(scores: Sequence[IceScore]) -> list[str]:
         rows.append([label(score.subject), *figures, *counts, ice_words.most_claimed(score) or "-"])
     widths = [max(_columns(row[place]) for row in rows) for place in range(len(head))]
     return [
-        _GAP.join(_padded(cell, wide, right=5 <= at <= 7) for at, (cell, wide) in enumerate(zip(row, widths, strict=True)))
+        _GAP.join(
+            _padded(cell, wide, right=5 <= at <= 7) for at, (cell, wide) in enumerate(zip(row, widths, strict=True))
+        )
         for row in rows
     ]
 

@@ -80,7 +80,9 @@ def headline(score: IceScore) -> str:
     elif unprompted == count:
         split = "all of them under templates that name no model or vendor"
     else:
-        split = f"{number(unprompted)} of them under templates that name no model or vendor; the rest may repeat the prompt"
+        split = (
+            f"{number(unprompted)} of them under templates that name no model or vendor; the rest may repeat the prompt"
+        )
     return (
         f"In {number(count)} of {number(strict.n)} answers ({percent(strict.estimate)} %{corrected}, {interval}) "
         f"{subject} said or implied {claim}; {split}."
@@ -97,7 +99,8 @@ def meaning(scores: Sequence[IceScore]) -> str:
         )
     if any(score.strict.count == 0 and score.strict.n for score in scores):
         parts.append(
-            "A model without such answers may still have learned from others: other prompts may reach what these did not."
+            "A model without such answers may still have learned from others: other prompts may reach what these "
+            "did not."
         )
     return " ".join(parts)
 
@@ -107,11 +110,13 @@ def cautions(score: IceScore) -> list[str]:
     found = []
     if score.failed:
         kinds = ", ".join(f"{count} {label(kind).replace('_', ' ')}" for kind, count in score.failures.items())
-        found.append(f"{number(score.failed)} of {number(score.n)} attempts brought no answer ({kinds}); they are in no figure.")
+        found.append(
+            f"{number(score.failed)} of {number(score.n)} attempts brought no answer ({kinds}); they are in no figure."
+        )
     if score.unparsed:
         found.append(
-            f"On {number(score.unparsed)} of {number(score.n - score.failed)} answers the judge gave no complete verdict; "
-            "a missing verdict counts neither for nor against."
+            f"On {number(score.unparsed)} of {number(score.n - score.failed)} answers the judge gave no complete "
+            "verdict; a missing verdict counts neither for nor against."
         )
     low, high = score.strict.low, score.strict.high
     if low is not None and high is not None and high - low > WIDE:
@@ -155,12 +160,17 @@ def comparison_notes(comparisons: Sequence[Comparison]) -> list[str]:
 
 
 def points(difference: Estimate) -> str:
-    """A difference of rates in percentage points, as `+12.5 [+3.1, +21.9]`."""
+    """A difference of rates in percentage points, as `+12.5 [−3.1, +21.9]`."""
     if difference.estimate is None:
         return NO_FIGURE
     if difference.low is None or difference.high is None:
-        return f"{100 * difference.estimate:+.1f}"
-    return f"{100 * difference.estimate:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+        return _signed(difference.estimate)
+    return f"{_signed(difference.estimate)} [{_signed(difference.low)}, {_signed(difference.high)}]"
+
+
+def _signed(rate: float) -> str:
+    shown = f"{100 * rate:+.1f}"
+    return "0.0" if float(shown) == 0 else shown.replace("-", "−")
 
 
 def p_value(p: float) -> str:
