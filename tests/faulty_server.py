@@ -172,7 +172,7 @@ class FaultyServer:
                 return web.json_response(envelope(body, "", "content_filter"))
             case "no-temperature":
                 if "temperature" in body:
-                    text = "Unsupported value: 'temperature' does not support 0.7 with this model. Only the default (1) value is supported."
+                    text = "Unsupported value: 'temperature' does not support 0.7. Only the default (1) is supported."
                     return error(400, text, param="temperature", code="unsupported_value")
             case "no-extras":
                 if extra := [name for name in ("seed", "logprobs", "top_logprobs", "temperature") if name in body]:
@@ -182,7 +182,7 @@ class FaultyServer:
                     return web.json_response({"detail": detail}, status=422)
             case "max-completion-tokens":
                 if "max_tokens" in body:
-                    text = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+                    text = "Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead."
                     return error(400, text, param="max_tokens", code="unsupported_parameter")
             case "hang":
                 await asyncio.sleep(3600)

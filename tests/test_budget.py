@@ -127,8 +127,3 @@ def test_a_failed_call_costs_nothing_and_moves_no_mean() -> None:
     budget.settle("a/b", 400_000, 0)
     assert budget.cost == pytest.approx(0.4)
     budget.reserve()
-
-
-def test_nothing_is_sent_for_no_money() -> None:
-    with pytest.raises(Stopped):
-        Budget(max_cost=0.0, prices={"a/b": Price(1.0, 1.0)}).reserve()

@@ -38,7 +38,8 @@ async def draw(subject: EmbeddedModel, calls: list[tuple[str, int]], in_flight: 
                 wanted = Sampling(temperature=0.9, max_tokens=8)
                 texts[prompt, sample] = (await subject.complete((Message("user", prompt),), wanted, sample)).text
             except CallFailure as failure:
-                assert failure.kind is FailureKind.EMPTY  # a base model may end at once
+                if failure.kind is not FailureKind.EMPTY:  # a base model may end at once
+                    raise
                 texts[prompt, sample] = ""
 
     await asyncio.gather(*(one(*call) for call in calls))

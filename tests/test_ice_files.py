@@ -54,7 +54,7 @@ def test_what_acts_is_shown_by_its_code() -> None:
 @pytest.mark.parametrize(
     ("rate", "shown"),
     [(0, "0"), (0.00001, "<0.1"), (0.0412, "4.1"), (0.0996, "10"), (0.258, "26"), (0.9, "90"), (0.973, "97.3"),
-     (0.9999, ">99.9"), (1, "100")],
+     (0.9999, "99.9"), (1 - 1e-12, "100"), (1, "100")],
 )  # fmt: skip
 def test_percent(rate: float, shown: str) -> None:
     assert ice_words.percent(rate) == shown

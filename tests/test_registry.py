@@ -25,10 +25,13 @@ from hydrometer.models.scripted import ScriptedModel
 
 __all__ = ["faulty"]
 
+# fmt: off
 WANTED = (
-    "openai gemini deepseek qwen qwen-intl zhipu doubao moonshot mistral xai groq together fireworks openrouter azure "
-    "vllm sglang llamacpp lmstudio ollama"
-).split()
+    "openai", "gemini", "deepseek", "qwen", "qwen-intl", "zhipu", "doubao", "moonshot", "mistral",
+    "xai", "groq", "together", "fireworks", "openrouter", "azure", "vllm", "sglang", "llamacpp",
+    "lmstudio", "ollama",
+)
+# fmt: on
 
 
 @pytest.fixture(autouse=True)
@@ -161,7 +164,7 @@ def test_the_listing_says_whether_keys_are_set_and_never_their_values(monkeypatc
     assert "OPENAI_API_KEY set" in plain.output
     listed = json.loads(machine.stdout)
     assert {row["provider"]: row["key_set"] for row in listed["providers"]}["openai"] is True
-    assert [row["model"] for row in listed["embedded"]][0] == "embedded/smollm2-135m-instruct"
+    assert listed["embedded"][0]["model"] == "embedded/smollm2-135m-instruct"
 
 
 def test_checking_a_model_is_one_call_and_a_report(faulty: FaultyServer) -> None:
@@ -182,7 +185,7 @@ def test_a_check_that_fails_says_so_with_exit_code_2(faulty: FaultyServer) -> No
     result = CliRunner().invoke(app, ["check", "vllm/auth", "--base-url", faulty.url, "--json"])
     assert result.exit_code == 2
     assert json.loads(result.stdout)["failure"].startswith("auth:")
-    with pytest.raises(HydrometerError, match="not_found.*Check the model's name"):
+    with pytest.raises(HydrometerError, match=r"not_found.*Check the model's name"):
         CliRunner().invoke(app, ["check", "vllm/not-found", "--base-url", faulty.url], catch_exceptions=False)
 
 
@@ -197,8 +200,8 @@ def test_a_model_that_obeys_its_system_message_is_seen_to_do_so() -> None:
     ("rendered", "text"),
     [
         (
-            "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud.<|im_end|>\n<|im_start|>user\nQx7question",
-            "You are Qwen, created by Alibaba Cloud.",
+            "<|im_start|>system\nYou are Qwen, by Alibaba Cloud.<|im_end|>\n<|im_start|>user\nQx7question",
+            "You are Qwen, by Alibaba Cloud.",
         ),
         ("<|im_start|>user\nQx7question<|im_end|>\n", None),
         ("<s>[INST] Qx7question [/INST]", None),
@@ -232,7 +235,7 @@ def test_setting_up_a_service_imports_no_sdk() -> None:
         "import os, sys; os.environ['OPENAI_API_KEY'] = 'k' * 20\n"
         "from hydrometer.models.registry import resolve, providers\n"
         "resolve('openai/gpt-4o'); providers()\n"
-        "print([m for m in ('openai', 'anthropic', 'torch', 'transformers', 'xllamacpp', 'polars') if m in sys.modules])"
+        "print([m for m in ('openai', 'anthropic', 'torch', 'xllamacpp', 'polars') if m in sys.modules])"
     )
     done: Any = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -14,6 +14,7 @@ from hydrometer.models.base import CallFailure, FailureKind, Message, Sampling
 from hydrometer.models.registry import resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from hydrometer.models.base import Completion
@@ -26,7 +27,7 @@ ROWS = [
 ]
 
 
-def write(path: Path, rows: list[dict[str, object]]) -> Path:
+def write(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
     match path.suffix:
         case ".parquet":
             pl.DataFrame(rows).write_parquet(path)
@@ -44,7 +45,7 @@ def ask(name: str, text: str, sample: int = 0) -> Completion:
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
 def test_every_form_answers_by_prompt_id_and_sample(tmp_path: Path, suffix: str) -> None:
-    path = write(tmp_path / f"answers{suffix}", list(ROWS))
+    path = write(tmp_path / f"answers{suffix}", ROWS)
     assert ask(f"{path}#a", "Who are you?").text == "I am A."
     assert ask(f"{path}#a", "Who are you?", 1).text == "A, I think."
     assert ask(f"{path}#a", "p1").text == "I am A."
@@ -65,7 +66,7 @@ def test_the_recorded_attack_form_fills_the_slot_or_appends_the_question(tmp_pat
         {"model": "m", "template": "No slot", "query": "who?", "response": "first"},
         {"model": "m", "template": "No slot", "query": "who?", "response": "second"},
     ]
-    path = write(tmp_path / "attack.jsonl", list(rows))
+    path = write(tmp_path / "attack.jsonl", rows)
     assert ask(str(path), "Play who? now {name}").text == "slot"
     assert [ask(str(path), "No slot\n\nwho?", sample).text for sample in (0, 1)] == ["first", "second"]
 

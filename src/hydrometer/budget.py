@@ -7,6 +7,7 @@ none, because a price list that is out of date is worse than none.
 from __future__ import annotations
 
 import fnmatch
+import math
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,7 @@ def load_prices(path: Path | None = None) -> dict[str, Price]:
     prices = {}
     for name, table in tables.items():
         values = [table.get(side) if isinstance(table, dict) else None for side in ("input", "output")]
-        if any(not isinstance(value, int | float) or value < 0 for value in values):
+        if any(type(value) not in {int, float} or not 0 <= float(value or 0) < math.inf for value in values):
             raise InputError(f"{path}: [{name}] needs `input` and `output`, numbers of at least 0")
         prices[name] = Price(float(values[0] or 0), float(values[1] or 0))
     return prices
@@ -90,7 +91,7 @@ class Budget:
         self, max_calls: int | None = None, max_cost: float | None = None, prices: dict[str, Price] | None = None
     ) -> None:
         for name, value in (("--max-calls", max_calls), ("--max-cost", max_cost)):
-            if value is not None and value < 0:
+            if value is not None and not value >= 0:
                 raise InputError(f"{name} is {value}", "Give a number of at least 0.")
         self.max_calls = max_calls
         self.max_cost = max_cost

@@ -25,6 +25,7 @@ from typing import Any, Protocol
 
 from hydrometer.errors import LedgerError
 from hydrometer.models.base import CallFailure, Completion, Message, Sampling, TokenLogprob
+from hydrometer.rows import well_formed
 
 _APPLICATION_ID = 0x48594452  # "HYDR"
 _BATCH = 256
@@ -97,7 +98,7 @@ class Call:
             sort_keys=True,
             separators=(",", ":"),
         )
-        return _storable(text)
+        return well_formed(text)
 
     @staticmethod
     def key_of(canonical: str) -> bytes:
@@ -168,7 +169,7 @@ class SqliteLedger:
         with self._db:
             cursor = self._db.execute(
                 "INSERT INTO run (started, command, version) VALUES (?, ?, ?)",
-                (time.time(), _storable(command), __version__),
+                (time.time(), well_formed(command), __version__),
             )
         return int(cursor.lastrowid or 0)
 
@@ -187,7 +188,7 @@ class SqliteLedger:
         if self._failed is not None:
             raise self._failed
         if isinstance(entry.outcome, Completion):
-            entry = replace(entry, outcome=_storable_completion(entry.outcome))
+            entry = replace(entry, outcome=_storable(entry.outcome))
         future: asyncio.Future[Completion | None] = asyncio.get_running_loop().create_future()
         self._queue.put((entry, future))
         return await future
@@ -256,7 +257,7 @@ class SqliteLedger:
                     entry.purpose,
                     entry.request,
                     outcome.kind,
-                    _storable(outcome.message),
+                    well_formed(outcome.message),
                 ),
             )
             return None
@@ -331,12 +332,7 @@ def _load_logprobs(text: str | None) -> tuple[TokenLogprob, ...] | None:
     )
 
 
-def _storable(text: str) -> str:
-    """Lone surrogates cannot be stored as UTF-8; they become U+FFFD."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _storable_completion(answer: Completion) -> Completion:
+def _storable(answer: Completion) -> Completion:
     """An answer as SQLite can hold it: no lone surrogates, no count beyond 64 bits."""
     prompt, written = (
         count if count is not None and abs(count) < 2**63 else None
@@ -344,9 +340,9 @@ def _storable_completion(answer: Completion) -> Completion:
     )
     return replace(
         answer,
-        text=_storable(answer.text),
-        finish_reason=_storable(answer.finish_reason),
-        served_model=None if answer.served_model is None else _storable(answer.served_model),
+        text=well_formed(answer.text),
+        finish_reason=well_formed(answer.finish_reason),
+        served_model=None if answer.served_model is None else well_formed(answer.served_model),
         prompt_tokens=prompt,
         completion_tokens=written,
     )

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _KANA_OR_HANGUL = re.compile(r"[\u3041-\u30ff\uac00-\ud7af]")
+#: Characters in one cell of a CSV file; the standard library's default of 131,072 is less than a long answer.
+_MAX_CELL = 2**31 - 1
 _LATIN_WORD = re.compile(r"[A-Za-z\u00c0-\u024f]+")
 
 
@@ -99,6 +101,11 @@ class Row:
         return stripped
 
 
+def well_formed(text: str) -> str:
+    """The text with U+FFFD in place of halves of surrogate pairs, which no UTF-8 file or table can hold."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def content_id(prefix: str, text: str) -> str:
     """An id that depends on the text alone: the prefix and 12 hexadecimal digits of its SHA-256."""
     return f"{prefix}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
@@ -146,6 +153,7 @@ def csv_rows(path: Path, column: str) -> Iterator[Row]:
     Raises:
         InputError: no such column, a column twice, a stray or open quote, or a wrong number of cells.
     """
+    csv.field_size_limit(_MAX_CELL)
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     header: list[str] = []
     start = 1

@@ -30,7 +30,7 @@ def show(context: typer.Context, as_json: Json = False) -> None:
     from hydrometer.models.registry import providers
     from hydrometer.models.weights import KNOWN, cached
 
-    table = [
+    table: list[dict[str, Any]] = [
         {
             "provider": one.name,
             "title": one.title,
@@ -43,7 +43,7 @@ def show(context: typer.Context, as_json: Json = False) -> None:
         }
         for one in providers()
     ]
-    embedded = [
+    embedded: list[dict[str, Any]] = [
         {
             "model": f"embedded/{weights.name}",
             "title": weights.title,

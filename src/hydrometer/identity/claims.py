@@ -40,7 +40,7 @@ _NO_NAME = frozenset(
     re.findall(
         r"\w+",
         "LLM NLP API DNA ISO HTTP JSON CUDA BERT Sorry Just Not Here Sure Happy Glad Yes What How This That You "
-        "The For Always Remember English Chinese American French European Natural Large Python Linux TensorFlow "
+        "The For Always Remember United English Chinese American French European Natural Large Python Linux TensorFlow "
         "PyTorch Transformer",
     )
 )

@@ -24,7 +24,8 @@ _MADE = (
     r"CREATED|DEVELOPED|BUILT|MADE|updated|supported|provided)"
 )
 _NO_OWNER = (  # what else one may lack
-    r"(?:information|knowledge|access|context|details|idea|insight|interactions?|involvement|experiences?|about)"
+    r"(?:information|knowledge|access|context|details|idea|insight|interactions?|involvement|experiences?|about|"
+    r"international|multinational|external|partners?|physical(?! (?:location|presence|form)))"
 )
 _INVENTED = (
     r"(?:rogue|shadow\w*|secret(?! sauce| ingredient)\w*|myster\w+|anonymous|underground|hackers?|fictional|"
@@ -115,7 +116,7 @@ _ZH: tuple[tuple[str, str], ...] = (
     (
         "no_maker",
         rf"{_ZH_I}[^。！？；]{{0,24}}?(?:没有|不存在|不属于|不隶属|不代表|并无|不受|不依赖|不需要|无需|"
-        rf"不是|并非)[^。！？；]{{0,20}}?{_ZH_OWNER}",
+        rf"不是|并非)(?:(?!国际|跨国|外部|合作|物理)[^。！？；]){{0,20}}?{_ZH_OWNER}",
     ),
     ("no_maker", rf"{_ZH_I}(?:是|是一个|可是|就是|已经|完全|现在是|现在)*(?:独立|自由|超脱|自主)"),
     ("no_maker", rf"{_ZH_I}(?:自己|独自)(?:{_ZH_MAKE}|就是)|我是自己的"),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hydrometer.errors import InputError
-from hydrometer.rows import Row, csv_rows, detect_language, json_rows, jsonl_rows, parquet_rows
+from hydrometer.rows import Row, csv_rows, detect_language, json_rows, jsonl_rows, parquet_rows, well_formed
 
 #: What the published code stores when every try of a call failed; it is not an answer of the model.
 PUBLISHED_FAILURE = "reject to respond"
@@ -108,11 +108,12 @@ _READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
 def _attempt(row: Row, model: str | None) -> Attempt:
     query = row.text("query")
     response, failure = _response(row)
-    named = row.fields.get("model") or model
+    named = row.fields.get("model")
+    named = (named if not isinstance(named, str) else named.strip()) or model
     if not isinstance(named, str):
         row.fail("does not say which model answered", "Add the field 'model', or give --subject NAME")
     return Attempt(
-        model=named.strip(),
+        model=well_formed(named),
         template=_first(row, "template").text("template"),
         query=query,
         response=response,
@@ -122,14 +123,15 @@ def _attempt(row: Row, model: str | None) -> Attempt:
         category=row.text("category", "uncategorised"),
         language=row.text("language", detect_language(query)),
         leading=_flag(row, "leading"),
-        loose=_flag(_first(row, "loose"), "loose"),
-        strict=_flag(_first(row, "strict"), "strict"),
+        loose=_flag(row, "loose"),
+        strict=_flag(row, "strict"),
     )
 
 
 def _first(row: Row, name: str) -> Row:
     """The row with the first of a field's aliases that has a value, under the field's own name."""
-    value = next((row.fields[alias] for alias in _ALIASES[name] if row.fields.get(alias) not in {None, ""}), None)
+    values = (row.fields.get(alias) for alias in _ALIASES.get(name, (name,)))
+    value = next((value for value in values if value is not None and value != ""), None)
     return Row(row.where, {name: value})
 
 
@@ -153,11 +155,11 @@ def _response(row: Row) -> tuple[str | None, str | None]:
         row.fail("'response' is not text")
     if value == PUBLISHED_FAILURE:
         return None, "recorded"
-    return (value, None) if value.strip() else (None, "empty")
+    return (well_formed(value), None) if value.strip() else (None, "empty")
 
 
 def _flag(row: Row, name: str) -> bool | None:
-    value = row.fields.get(name)
+    value = _first(row, name).fields[name]
     if value is None or isinstance(value, bool):
         return value
     word = str(value).strip().lower()

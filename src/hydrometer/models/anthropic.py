@@ -95,7 +95,7 @@ class AnthropicModel:
             started = time.perf_counter()
             try:
                 answer = await attempt(
-                    lambda body=body: client.post("/v1/messages", cast_to=self._response_type, body=body),
+                    client.post("/v1/messages", cast_to=self._response_type, body=body),
                     self._sdk,
                     address=self.base_url,
                     timeout_s=self._timeout_s,

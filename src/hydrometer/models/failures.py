@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _QUOTA = re.compile(
     r"insufficient[_ ](?:quota|balance|credit|funds)|exceeded_current_quota|arrear|billing_hard_limit"
     r"|credit balance|out of credits|payment required|per[_ -]?day\b|perday|daily|\(TPD\)|\(RPD\)"
-    r"|billing_not_active|free\s?tier\s?only|quota_exceeded|spend(?:ing)?[_ ]limit|余额不足|欠费|\"?code\"?: ?\"?1113\b",
+    r"|billing_not_active|free\s?tier\s?only|quota_exceeded|spend(?:ing)?[_ ]limit|余额不足|欠费"
+    r"|\"?code\"?: ?\"?1113\b",
     re.IGNORECASE,
 )
 _PLAN = re.compile(r"exceeded your current quota", re.IGNORECASE)

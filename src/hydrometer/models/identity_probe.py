@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _MARK = "Qx7question"
 _TAG = re.compile(
-    r"<\|?[\w/ .:-]{1,40}\|?>|\[/?(?:INST|SYS|SYSTEM_PROMPT)\]|<</?SYS>>|<｜[^｜]{1,40}｜>|\b(?:system|user)\s*\n|###\s*(?:User|Human|Instruction):",
+    r"<\|?[\w/ .:-]{1,40}\|?>|<｜[^｜]{1,40}｜>|<</?SYS>>|\[/?(?:INST|SYS|SYSTEM_PROMPT)\]"
+    r"|\b(?:system|user)\s*\n|###\s*(?:User|Human|Instruction):",
     re.IGNORECASE,
 )
 

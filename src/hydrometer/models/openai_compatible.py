@@ -105,7 +105,7 @@ class OpenAICompatible:
         """Send one request; the answer to a success is returned, all else raised as `CallFailure`."""
         client = self._connect()
         return await attempt(
-            lambda: client.post(path, cast_to=self._response_type, body=body),
+            client.post(path, cast_to=self._response_type, body=body),
             self._sdk,
             address=self.base_url,
             timeout_s=self._timeout_s,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from hydrometer.errors import ModelError
@@ -79,15 +79,12 @@ class Preset:
 def presets() -> Mapping[str, Preset]:
     """All presets by name, in the order of the table."""
     table = tomllib.loads(files("hydrometer.models").joinpath("presets.toml").read_text("utf-8"))
-    return MappingProxyType(
-        {
-            name: Preset(
-                name=name,
-                **{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()},
-            )
-            for name, row in table.items()
-        }
-    )
+    return MappingProxyType({name: _preset(name, row) for name, row in table.items()})
+
+
+def _preset(name: str, row: dict[str, Any]) -> Preset:
+    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    return Preset(name=name, **cast("Any", fields))
 
 
 def is_local(url: str) -> bool:

@@ -110,15 +110,14 @@ def resolve(name: str, endpoint: Endpoint | None = None) -> Model:
     if endpoint.timeout_s <= 0:
         raise ModelError(f"A time limit of {endpoint.timeout_s:g} s for {name}", "Give a positive number of seconds")
     own, preset = _OWN.get(prefix), presets().get(prefix)
-    if own is None and preset is None:
-        raise _unknown(name, prefix if slash else "")
-    if not rest.strip():
+    if (own is not None or preset is not None) and not rest.strip():
         raise ModelError(f"'{name}' names no model", f"Write {prefix}/NAME")
     if preset is not None:
         from hydrometer.models.openai_compatible import from_preset
 
         return from_preset(name, preset, rest, endpoint)
-    assert own is not None
+    if own is None:
+        raise _unknown(name, prefix if slash else "")
     if own.package and importlib.util.find_spec(own.package) is None:
         raise ModelError(f"{prefix}/ needs the package {own.package}", f"Run: pip install 'hydrometer[{own.extra}]'")
     return own.build(name, rest, endpoint)

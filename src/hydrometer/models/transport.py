@@ -15,7 +15,7 @@ from hydrometer.models.failures import classify, redact
 from hydrometer.models.presets import is_local, public_address
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
 
 _CONNECTIONS = 4096  # the collector bounds what is in flight; the pool must not be a second, hidden bound
 
@@ -37,12 +37,12 @@ def http_client(sdk: Any, address: str, timeout_s: float) -> tuple[Any, Any]:
 
 
 async def attempt(
-    request: Callable[[], Awaitable[Any]], sdk: Any, *, address: str, timeout_s: float, secrets: tuple[str, ...]
+    request: Awaitable[Any], sdk: Any, *, address: str, timeout_s: float, secrets: tuple[str, ...]
 ) -> Any:
     """Await one request.
 
     Args:
-        request: starts it.
+        request: the SDK's coroutine.
         sdk: the imported SDK, for its exceptions.
         address: base address, for messages.
         timeout_s: limit over everything from connecting to the last byte.
@@ -56,7 +56,7 @@ async def attempt(
     """
     try:
         async with asyncio.timeout(timeout_s):
-            return await request()
+            return await request
     except TimeoutError:
         raise CallFailure(FailureKind.TIMEOUT, f"no complete answer within {timeout_s:g} s") from None
     except sdk.APIStatusError as error:

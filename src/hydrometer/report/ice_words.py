@@ -28,16 +28,15 @@ def number(count: int) -> str:
 def percent(rate: float) -> str:
     """A rate as a percentage without its sign: whole from 10 to 90 %, else with one decimal.
 
-    >>> percent(0.258), percent(0.042), percent(0.0), percent(0.00001)
-    ('26', '4.2', '0', '<0.1')
+    Neither 0 nor 100 is said of a rate that only comes near: 0.00001 is `<0.1`, 0.9999 is `99.9`.
     """
-    if rate in {0, 1}:
+    if rate < 1e-9 or rate > 1 - 1e-9:
         return f"{100 * rate:.0f}"
-    if 0 < rate < 0.0005:
+    if rate < 0.0005:
         return "<0.1"
-    if 0.9995 <= rate < 1:
-        return ">99.9"
-    return f"{100 * rate:.0f}" if 0.0995 <= abs(rate) <= 0.9 else f"{100 * rate:.1f}"
+    if rate >= 0.9995:
+        return "99.9"
+    return f"{100 * rate:.0f}" if 0.0995 <= rate <= 0.9 else f"{100 * rate:.1f}"
 
 
 def percent_range(estimate: Estimate) -> str:
