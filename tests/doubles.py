@@ -27,7 +27,9 @@ class Double:
         in_flight: calls being answered; `peak` the most there ever were.
     """
 
-    def __init__(self, script: Script, name: str = "test/double", endpoint: str = "test", concurrency: int = 4096) -> None:
+    def __init__(
+        self, script: Script, name: str = "test/double", endpoint: str = "test", concurrency: int = 4096
+    ) -> None:
         self.name = name
         self.sent_name = name.partition("/")[2]
         self.endpoint = endpoint

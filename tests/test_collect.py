@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from doubles import PLAIN, Answer, Double, MemoryLedger, collector_at, failure, now, quick, said, virtually
+
 from hydrometer.budget import Budget, Price
 from hydrometer.collect import Collector, Policy, gather_stoppable
 from hydrometer.errors import LedgerError, Stopped
@@ -48,7 +48,9 @@ def test_an_answer_in_the_ledger_is_not_asked_for_again(tmp_path: Path) -> None:
         collector = collector_at(tmp_path)
         outcomes = asyncio.run(_ask(collector, model, numbered(5)))
         collector.ledger.close()  # type: ignore[attr-defined]
-        assert [outcome.text for outcome in outcomes if isinstance(outcome, Completion)] == [f"re {t}" for t in numbered(5)]
+        assert [outcome.text for outcome in outcomes if isinstance(outcome, Completion)] == [
+            f"re {t}" for t in numbered(5)
+        ]
     assert model.calls == 0
     assert collector.progress.reused == 5
 
@@ -142,7 +144,9 @@ def test_attempts_by_kind_of_failure(kind: str, attempts: int) -> None:
     collector, ledger = in_memory()
     assert kinds(ask_all(collector, model, ["q"])) == [kind]
     assert model.calls == attempts
-    assert [entry.outcome.kind for entry in ledger.entries if isinstance(entry.outcome, CallFailure)] == [kind] * attempts
+    assert [entry.outcome.kind for entry in ledger.entries if isinstance(entry.outcome, CallFailure)] == [
+        kind
+    ] * attempts
     assert collector.failures == {("test/double", FailureKind(kind)): 1}
     assert collector.progress.retried == attempts - 1
     assert "as scripted" in collector.reasons["test/double"]
@@ -361,9 +365,7 @@ def test_a_stop_ends_waits_for_a_retry_at_once() -> None:
     """Ctrl-C while an endpoint has asked for two minutes of silence."""
 
     async def main() -> None:
-        work = asyncio.ensure_future(
-            gather_stoppable(collector.ask(model, said(text), PLAIN) for text in numbered(40))
-        )
+        work = asyncio.ensure_future(gather_stoppable(collector.ask(model, said(text), PLAIN) for text in numbered(40)))
         await asyncio.sleep(2)
         collector.stop(Stopped("Interrupted"))
         with pytest.raises(Stopped, match="Interrupted"):
@@ -404,7 +406,9 @@ def test_cancellation_in_the_middle_leaves_no_deadlock() -> None:
                 task.cancel()
             await asyncio.gather(*work, return_exceptions=True)
         assert collector._pending == {}
-        assert kinds(await gather_stoppable(collector.ask(model, said(t), PLAIN) for t in numbered(10))) == ["answer"] * 10
+        assert (
+            kinds(await gather_stoppable(collector.ask(model, said(t), PLAIN) for t in numbered(10))) == ["answer"] * 10
+        )
 
     virtually(main())
 

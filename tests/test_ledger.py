@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from doubles import failure, said
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from doubles import failure, said
 from hydrometer import ledger as ledger_module
 from hydrometer.errors import InputError, LedgerError
 from hydrometer.ledger import VERSION, Call, Entry, SqliteLedger
@@ -71,7 +71,11 @@ def test_an_answer_is_remembered_with_everything_in_it(tmp_path: Path) -> None:
         11,
         7,
         0.25,
-        (TokenLogprob("a", -0.5, (("a", -0.5), ("b", -math.inf))), TokenLogprob("\ud83d", -9999.0), TokenLogprob("", 0.0)),
+        (
+            TokenLogprob("a", -0.5, (("a", -0.5), ("b", -math.inf))),
+            TokenLogprob("\ud83d", -9999.0),
+            TokenLogprob("", 0.0),
+        ),
         "served-1",
         ("seed", "top_p"),
     )
@@ -81,7 +85,11 @@ def test_an_answer_is_remembered_with_everything_in_it(tmp_path: Path) -> None:
     assert get(tmp_path / "l", entry("other", full).key) is None
 
 
-@given(st.lists(st.tuples(st.text(), st.floats(allow_nan=False), st.lists(st.tuples(st.text(), st.floats(allow_nan=False))))))
+@given(
+    st.lists(
+        st.tuples(st.text(), st.floats(allow_nan=False), st.lists(st.tuples(st.text(), st.floats(allow_nan=False))))
+    )
+)
 def test_logprobs_round_trip(tokens: list[tuple[str, float, list[tuple[str, float]]]]) -> None:
     logprobs = tuple(TokenLogprob(token, value, tuple(top)) for token, value, top in tokens)
     assert ledger_module._load_logprobs(ledger_module._dump_logprobs(logprobs)) == logprobs
@@ -125,7 +133,13 @@ def test_runs_are_recorded_with_their_status_and_reuse(tmp_path: Path) -> None:
 
 # -- keys --------------------------------------------------------------------------------------------------------
 
-BASE = Call("chat https://example.org/v1", "m-1", (Message("system", "s"), Message("user", "你好")), Sampling(temperature=0.0, max_tokens=5), 0)
+BASE = Call(
+    "chat https://example.org/v1",
+    "m-1",
+    (Message("system", "s"), Message("user", "你好")),
+    Sampling(temperature=0.0, max_tokens=5),
+    0,
+)
 PINNED = "6dff8c6d9ef60f3a36d782215c26b5b20f95ab32fc5cffb916585ed105049c2f"
 
 
@@ -198,7 +212,9 @@ def test_a_lone_surrogate_becomes_a_replacement_character_and_keeps_its_own_key(
         failure("server", "broken \ud800 words"),
     ],
 )
-def test_what_an_endpoint_says_beside_the_text_cannot_stop_the_writer(tmp_path: Path, outcome: Completion | CallFailure) -> None:
+def test_what_an_endpoint_says_beside_the_text_cannot_stop_the_writer(
+    tmp_path: Path, outcome: Completion | CallFailure
+) -> None:
     bad, good = entry("bad", outcome), entry("good", Completion("fine"))
     answers = put(tmp_path / "l", bad, good)
     assert (answers[0] is None) == isinstance(outcome, CallFailure)
@@ -241,7 +257,13 @@ def together(path: Path, names: list[str], count: int) -> list[list[str]]:
     start = str(time.time() + 0.8)
     env = {**os.environ, "PYTHONPATH": str(SOURCE)}
     running = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(path), name, start, str(count)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path), name, start, str(count)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=env,
+            text=True,
+        )
         for name in names
     ]
     answers = []
@@ -257,7 +279,10 @@ def test_two_processes_write_at_once_and_read_the_same_answers(tmp_path: Path) -
     one, two = together(path, ["one", "two"], 400)
     assert one == two
     book = SqliteLedger(path)
-    stored = [row[0] for row in book.query("SELECT text FROM call ORDER BY CAST(json_extract(request, '$.messages[0][1]') AS INT)")]
+    stored = [
+        row[0]
+        for row in book.query("SELECT text FROM call ORDER BY CAST(json_extract(request, '$.messages[0][1]') AS INT)")
+    ]
     book.close()
     assert stored == one
 
@@ -302,13 +327,15 @@ def test_a_process_that_migrates_between_two_looks_of_another_is_no_foreign_file
                 return super().execute(sql, *args)
 
         with monkeypatch.context() as patched:
-            patched.setattr(sqlite3, "connect", lambda *a, **k: real(*a, factory=Interrupted, **k))  # noqa: B023
+            patched.setattr(sqlite3, "connect", lambda *a, **k: real(*a, factory=Interrupted, **k))
             db = ledger_module._open(path)
         assert db.execute("SELECT count(*) FROM run").fetchone() == (1,)
         db.close()
 
 
-def test_opening_waits_where_another_process_is_switching_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_opening_waits_where_another_process_is_switching_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """SQLite says "locked" at once here, whatever its timeout."""
     real, refusals = sqlite3.connect, 3
 
@@ -365,7 +392,9 @@ def test_a_foreign_database_is_refused_and_not_a_byte_of_it_changes(tmp_path: Pa
     assert [file.name for file in tmp_path.iterdir()] == ["bookmarks.sqlite"]
 
 
-@pytest.mark.parametrize("content", [b"just some notes\n" * 400, b"SQLite format 3\x00" + b"\xff" * 5000, os.urandom(3) * 3000])
+@pytest.mark.parametrize(
+    "content", [b"just some notes\n" * 400, b"SQLite format 3\x00" + b"\xff" * 5000, os.urandom(3) * 3000]
+)
 def test_garbage_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "l"
     path.write_bytes(content)
@@ -416,7 +445,9 @@ def test_reading_a_ledger_that_is_not_there_makes_none(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_one_line_and_loses_nothing_that_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_one_line_and_loses_nothing_that_was_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "l"
     kept = made(path)
     real = ledger_module._open
@@ -482,7 +513,9 @@ def test_a_killed_writer_leaves_whole_rows_or_none(tmp_path: Path) -> None:
     book.close()
     for number in range(0, 40, 8):
         for earlier in range(number + 1):
-            assert get(tmp_path / f"copy{number}" / "l", entry(str(earlier), Completion("")).key) == Completion(f"answer {earlier}")
+            assert get(tmp_path / f"copy{number}" / "l", entry(str(earlier), Completion("")).key) == Completion(
+                f"answer {earlier}"
+            )
 
 
 # -- the command -------------------------------------------------------------------------------------------------

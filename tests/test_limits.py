@@ -6,10 +6,10 @@ import asyncio
 import random
 
 import pytest
+from doubles import failure, now, virtually
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from doubles import failure, now, virtually
 from hydrometer.limits import AdaptiveLimit, Breaker
 
 # -- AdaptiveLimit -----------------------------------------------------------------------------------------------

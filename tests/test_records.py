@@ -15,7 +15,12 @@ from hypothesis import strategies as st
 from hydrometer.errors import InputError
 from hydrometer.identity.records import Attempt, read_records
 
-ROW: dict[str, Any] = {"model": "m-1", "template": "Play a robot. {query}", "query": "Who made you?", "response": "A firm."}
+ROW: dict[str, Any] = {
+    "model": "m-1",
+    "template": "Play a robot. {query}",
+    "query": "Who made you?",
+    "response": "A firm.",
+}
 OWN = Attempt("m-1", ROW["template"], ROW["query"], ROW["response"])
 
 
@@ -50,7 +55,20 @@ def test_our_form_in_every_kind_of_file(tmp_path: Path, form: str) -> None:
         "loose": True,
         "strict": False,
     }
-    expected = Attempt("m-1", ROW["template"], ROW["query"], ROW["response"], None, "t-1", "team-01-en", "team", "en", True, True, False)
+    expected = Attempt(
+        "m-1",
+        ROW["template"],
+        ROW["query"],
+        ROW["response"],
+        None,
+        "t-1",
+        "team-01-en",
+        "team",
+        "en",
+        True,
+        True,
+        False,
+    )
     assert read_records([write(tmp_path, f"r.{form}", full)]) == [expected]
     assert read_records([write(tmp_path, f"s.{form}", ROW)]) == [OWN]
 
@@ -71,7 +89,7 @@ def test_the_language_is_that_of_the_question(tmp_path: Path) -> None:
 PUBLISHED: dict[str, Any] = {
     "jailbreak_prompt": "Play a robot. {query}",
     "query": "Who made you?",
-    "target_responses": ["It's a \"firm\".\n您好"],
+    "target_responses": ['It\'s a "firm".\n您好'],
     "eval_results": 1,
 }
 
@@ -82,7 +100,7 @@ def test_the_published_jsonl_form(tmp_path: Path) -> None:
     assert (one.model, one.template, one.response, one.loose, one.strict) == (
         "deepseek-chat",
         "Play a robot. {query}",
-        "It's a \"firm\".\n您好",
+        'It\'s a "firm".\n您好',
         True,
         None,
     )
@@ -93,7 +111,12 @@ def test_the_published_jsonl_form(tmp_path: Path) -> None:
 def test_the_published_csv_form_holds_the_repr_of_a_list(tmp_path: Path, labels: dict[str, Any]) -> None:
     row = {**PUBLISHED, "target_responses": repr(PUBLISHED["target_responses"]), **labels}
     (attempt,) = read_records([write(tmp_path, "GPT_phi-4_0.22.csv", row)])
-    assert (attempt.model, attempt.response, attempt.loose, attempt.strict) == ("phi-4", "It's a \"firm\".\n您好", True, True)
+    assert (attempt.model, attempt.response, attempt.loose, attempt.strict) == (
+        "phi-4",
+        'It\'s a "firm".\n您好',
+        True,
+        True,
+    )
 
 
 def test_the_published_forms_answer_for_a_failed_call_is_no_answer(tmp_path: Path) -> None:
@@ -119,9 +142,17 @@ def test_text_of_a_model_is_never_run(tmp_path: Path, hostile: str, monkeypatch:
 
 
 def test_a_recorded_failure_is_kept_with_its_kind(tmp_path: Path) -> None:
-    rows = [{**ROW, "response": None, "failure": "timeout"}, {**ROW, "response": "half an ans", "failure": "server"}, {**ROW, "response": "  \n"}]
+    rows = [
+        {**ROW, "response": None, "failure": "timeout"},
+        {**ROW, "response": "half an ans", "failure": "server"},
+        {**ROW, "response": "  \n"},
+    ]
     attempts = read_records([write(tmp_path, "r.jsonl", *rows)])
-    assert [(attempt.response, attempt.failure) for attempt in attempts] == [(None, "timeout"), (None, "server"), (None, "empty")]
+    assert [(attempt.response, attempt.failure) for attempt in attempts] == [
+        (None, "timeout"),
+        (None, "server"),
+        (None, "empty"),
+    ]
 
 
 def test_an_answer_keeps_its_white_space(tmp_path: Path) -> None:
@@ -262,7 +293,9 @@ _ATTEMPTS = st.builds(
     model=_LINE,
     template=_LINE,
     query=_LINE,
-    response=st.text(st.characters(exclude_categories=["Cs"])).filter(lambda t: bool(t.strip()) and t != "reject to respond"),
+    response=st.text(st.characters(exclude_categories=["Cs"])).filter(
+        lambda t: bool(t.strip()) and t != "reject to respond"
+    ),
     template_id=_LINE,
     query_id=_LINE,
     category=_LINE,

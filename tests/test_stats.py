@@ -123,7 +123,16 @@ _TRUE_RATE = _true_rate()
 
 @pytest.mark.parametrize(
     ("freedom", "table"),
-    [(1, 12.7062), (2, 4.30265), (3, 3.18245), (5, 2.57058), (10, 2.22814), (30, 2.04227), (120, 1.97993), (5000, 1.96044)],
+    [
+        (1, 12.7062),
+        (2, 4.30265),
+        (3, 3.18245),
+        (5, 2.57058),
+        (10, 2.22814),
+        (30, 2.04227),
+        (120, 1.97993),
+        (5000, 1.96044),
+    ],
 )
 def test_t_quantile_is_that_of_the_tables(freedom: int, table: float) -> None:
     assert stats.t_quantile(0.975, freedom) == pytest.approx(table, rel=2e-4)
@@ -170,9 +179,13 @@ def test_sparse_interval_is_wilson_at_the_effective_size() -> None:
 # -- permutation and multiplicity --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sums", [(3.0, 1.0, 2.0, 4.0), (3.0, -1.0, 2.0, -4.0, 1.0), (0.0, 0.0), (1.0,), (5.0, 5.0, 5.0, 5.0, 5.0, -1.0)])
+@pytest.mark.parametrize(
+    "sums", [(3.0, 1.0, 2.0, 4.0), (3.0, -1.0, 2.0, -4.0, 1.0), (0.0, 0.0), (1.0,), (5.0, 5.0, 5.0, 5.0, 5.0, -1.0)]
+)
 def test_sign_flip_p_is_that_of_full_enumeration(sums: tuple[float, ...]) -> None:
-    patterns = [sum(s * x for s, x in zip(signs, sums, strict=True)) for signs in itertools.product((-1, 1), repeat=len(sums))]
+    patterns = [
+        sum(s * x for s, x in zip(signs, sums, strict=True)) for signs in itertools.product((-1, 1), repeat=len(sums))
+    ]
     exact = sum(abs(value) >= abs(sum(sums)) for value in patterns) / len(patterns)
     assert stats.sign_flip_p(np.array(sums), 20_000, seed=1) == pytest.approx(exact, abs=0.015)
 

@@ -11,16 +11,17 @@ class HydrometerError(Exception):
     """Base of all failures that are reported to the user as one line.
 
     Args:
-        what: what is wrong and where, without a trailing full stop.
+        what: what is wrong and where.
         hint: what to do about it, in the imperative.
     """
 
     exit_code = 2
 
     def __init__(self, what: str, hint: str = "") -> None:
-        self.what = " ".join(what.split())
-        self.hint = " ".join(hint.split())
-        super().__init__(f"{self.what}. {self.hint}" if self.hint else self.what)
+        self.what = " ".join(what.split()).rstrip(".")
+        hint = " ".join(hint.split()).rstrip(".")
+        self.hint = hint[:1].upper() + hint[1:]
+        super().__init__(f"{self.what}. {self.hint}." if self.hint else self.what)
 
 
 class InputError(HydrometerError):

@@ -35,11 +35,35 @@ def replacing(path: Path) -> Iterator[Path]:
         ) from error
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text.
 
     Raises:
         InputError: it cannot be written.
     """
-    with replacing(path) as temporary:
-        temporary.write_text(text, "utf-8")
+    write_bytes(path, text.encode())
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for results, before anything is spent on them.
+
+    Raises:
+        InputError: it cannot be made or written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot hold the results: {error.strerror or error}", "Give another folder with --out."
+        ) from error

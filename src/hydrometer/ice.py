@@ -260,12 +260,12 @@ async def run_subjects(
     Returns:
         A run per subject, by name, with warnings about the subject's set-up.
     """
-    mutator = None if plan.mutator == "builtin" else session.model(plan.mutator)
+    mutator = None if plan.mutator == "builtin" else session.models[plan.mutator]
     mutators = Mutators([name for maker in catalogue.makers for name in maker.names], mutator, session.collector)
     session.progress.begin("asking", plan.budget * len(plan.subjects))
 
     async def one(name: str) -> IceRun:
-        subject = session.model(name, subject=True)
+        subject = session.models[name]
         inserted = None if plan.system is not None else await default_system_prompt(subject)
         ice = Ice(subject, cards[name], plan.system, plan.sampling, judge, mutators, session.collector)
         search = make_search(plan.search, plan.templates, plan.questions, budget=plan.budget, seed=plan.seed)

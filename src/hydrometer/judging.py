@@ -148,7 +148,7 @@ def make_judge(name: str, catalogue: Catalogue, session: Session) -> Judge:
     """The judge of that name: `builtin`, or a model that is asked at temperature 0."""
     if name == "builtin":
         return BuiltinJudge(catalogue)
-    return ModelJudge(session.model(name), session.collector, catalogue, Sampling(temperature=0.0, max_tokens=1024))
+    return ModelJudge(session.models[name], session.collector, catalogue, Sampling(temperature=0.0, max_tokens=1024))
 
 
 def judge_records(

@@ -103,7 +103,11 @@ class Row:
 
 def well_formed(text: str) -> str:
     """The text with U+FFFD in place of halves of surrogate pairs, which no UTF-8 file or table can hold."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def content_id(prefix: str, text: str) -> str:

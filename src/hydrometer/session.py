@@ -8,7 +8,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -50,33 +50,19 @@ class RunOptions:
     quiet: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Session:
-    """An open run."""
+    """An open run.
 
-    options: RunOptions
+    Attributes:
+        collector: makes the calls.
+        progress: shows them.
+        models: all models of the run by name.
+    """
+
     collector: Collector
     progress: Progress
-    subjects: tuple[str, ...]
-    _models: dict[tuple[str, bool], Model] = field(default_factory=dict)
-
-    def model(self, name: str, *, subject: bool = False) -> Model:
-        """The model of that name, made once.
-
-        Args:
-            name: `provider/name`.
-            subject: whether `--base` holds for it; `--base-url` holds for all of the first subject's provider.
-        """
-        key = (name, subject)
-        if key not in self._models:
-            of_provider = name.split("/", 1)[0] == self.subjects[0].split("/", 1)[0]
-            endpoint = Endpoint(
-                base_url=self.options.base_url if of_provider else None,
-                timeout_s=self.options.timeout_s,
-                base=self.options.base and subject,
-            )
-            self._models[key] = resolve(name, endpoint)
-        return self._models[key]
+    models: dict[str, Model]
 
     def run(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run asynchronous work to its end, with Ctrl-C as a clean stop; models are released whatever happens."""
@@ -100,8 +86,24 @@ class Session:
         try:
             return await work()
         finally:
-            for model in self._models.values():
+            for model in self.models.values():
                 await model.aclose()
+
+
+def _resolved(options: RunOptions, subjects: tuple[str, ...], also: tuple[str, ...]) -> dict[str, Model]:
+    """`--base` holds for the subjects alone, `--base-url` for every model of the first subject's provider."""
+    provider = subjects[0].split("/", 1)[0]
+    return {
+        name: resolve(
+            name,
+            Endpoint(
+                base_url=options.base_url if name.split("/", 1)[0] == provider else None,
+                timeout_s=options.timeout_s,
+                base=options.base and name in subjects,
+            ),
+        )
+        for name in dict.fromkeys([*subjects, *also])
+    }
 
 
 @contextlib.contextmanager
@@ -115,6 +117,7 @@ def open_session(options: RunOptions, subjects: tuple[str, ...], also: tuple[str
 
     Raises:
         InputError: an option is out of range.
+        ModelError: a model cannot be set up.
         LedgerError: the ledger cannot be used.
     """
     if options.concurrency < 1:
@@ -123,12 +126,13 @@ def open_session(options: RunOptions, subjects: tuple[str, ...], also: tuple[str
         raise InputError(f"--timeout is {options.timeout_s:g}", "Give a number of seconds above 0.")
     budget = Budget(options.max_calls, options.max_cost, load_prices())
     budget.check_priced([*subjects, *also])
+    models = _resolved(options, subjects, also)
     ledger = SqliteLedger(options.ledger, command=shlex.join(["hydrometer", *sys.argv[1:]]))
     status = "failed"
     try:
         with progress_for(options.quiet) as progress:
             collector = Collector(ledger, Policy(concurrency=options.concurrency), budget, progress)
-            yield Session(options, collector, progress, subjects)
+            yield Session(collector, progress, models)
         status = "done"
     except Stopped:
         status = "stopped"

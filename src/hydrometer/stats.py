@@ -120,13 +120,25 @@ def sparse_rate_interval(positives: Array, clusters: Codes, level: float = 0.95)
         clusters: cluster codes, shape (n,).
         level: nominal coverage.
     """
-    groups = int(clusters.max()) + 1
-    sizes = np.bincount(clusters, minlength=groups)
-    hits = np.bincount(clusters, weights=positives, minlength=groups)
+    size = sparse_size(np.bincount(clusters, weights=positives), np.bincount(clusters).astype(np.float64))
+    return None if size is None else wilson_interval(float(positives.mean()), size, level)
+
+
+def sparse_size(hits: Array, sizes: Array) -> float | None:
+    """Effective number of observations behind a rate, where it is seen in too few clusters for a bootstrap.
+
+    Args:
+        hits: positives per cluster, shape (clusters,).
+        sizes: observations per cluster, shape (clusters,); clusters without any are left out.
+
+    Returns:
+        n / (1 + (m - 1) * TEMPLATE_ICC); None where `SPARSE_CLUSTERS` clusters or more hold a positive, and as many
+        a negative.
+    """
+    hits, sizes = hits[sizes > 0], sizes[sizes > 0]
     if min(int((hits > 0).sum()), int((hits < sizes).sum())) >= SPARSE_CLUSTERS:
         return None
-    design_effect = 1 + (len(positives) / groups - 1) * TEMPLATE_ICC
-    return wilson_interval(float(positives.mean()), len(positives) / design_effect, level)
+    return float(sizes.sum() / (1 + (sizes.mean() - 1) * TEMPLATE_ICC)) if len(sizes) else 0.0
 
 
 def sign_flip_p(cluster_sums: Array, permutations: int, seed: int) -> float:

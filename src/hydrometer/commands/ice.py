@@ -74,6 +74,7 @@ def run(
     quiet: options.Quiet = False,
 ) -> None:
     """Attack the identity of one or several models and score their answers."""
+    from hydrometer.files import make_folder
     from hydrometer.ice import run_subjects
     from hydrometer.identity.cards import card_for, load_card_file, load_cards
     from hydrometer.identity.scores import compare, score
@@ -86,7 +87,6 @@ def run(
     )
     own = load_card_file(card) if card else None
     catalogue = load_cards() if own is None else load_cards().including(own)
-    cards = {name: own or card_for(name, catalogue) for name in plan.subjects}
     run_options = RunOptions(
         ledger=ledger,
         concurrency=concurrency,
@@ -97,8 +97,11 @@ def run(
         base=base,
         quiet=quiet,
     )
+    if out is not None:
+        make_folder(out)
     helpers = tuple(name for name in (judge, mutator) if name != "builtin")
     with open_session(run_options, plan.subjects, helpers) as session:
+        cards = {name: own or card_for(session.models[name].sent_name, catalogue) for name in plan.subjects}
         the_judge = make_judge(judge, catalogue, session)
         quality = _quality(judge_quality, the_judge)
         runs = session.run(lambda: run_subjects(session, plan, cards, catalogue, the_judge))
@@ -143,11 +146,14 @@ def score_records(
     quiet: options.Quiet = False,
 ) -> None:
     """Judge and score recorded attacks, those of Lee et al. 2025 or our own."""
+    from hydrometer.files import make_folder
     from hydrometer.identity.records import read_records
     from hydrometer.identity.scores import Judged, compare, score
     from hydrometer.judging import judge_records
     from hydrometer.report.ice_page import IcePage
 
+    if out is not None:
+        make_folder(out)
     attempts = read_records(records, subject)
     run_options = RunOptions(
         ledger=ledger,
@@ -200,6 +206,8 @@ def _plan(
     strategy = search or ("fixed" if len(names) > 1 else "mcts")
     if strategy not in STRATEGIES:
         raise InputError(f"There is no search {strategy!r}", f"Choose one of {', '.join(STRATEGIES)}.")
+    if budget is not None and budget < 1:
+        raise InputError(f"--budget is {budget}", "Give a number of at least 1.")
     provider = names[0].split("/", 1)[0]
     return ice.IcePlan(
         subjects=names,

@@ -10,42 +10,41 @@ import re
 
 from hydrometer.identity.marks import ANY, MAKER, MODEL, SELF, Hit, nearest
 
+#: First person, a role's name standing for it, or "this AI".
 _I = (
-    rf"(?<![\w'])(?:[Ii]|[Ii]'(?:m|ve|d)|[Mm]e|M[EY]|[Mm]y|[Mm]yself|[Ww]e|[Ww]e're|[Oo]ur|OUR|WE|"
-    rf"us|{SELF}(?:'s)?|(?:[Tt]his|THIS)\.* (?:AI|(?:AI |language |chat)*(?:model|assistant|bot)|"
-    rf"thing|THING))(?![\w'])"
+    rf"(?<![\w'])(?:[Ii]|[Ii]'(?:m|ve|d)|[Mm]e|M[EY]|[Mm]y|[Mm]yself|[Ww]e|[Ww]e're|[Oo]ur|OUR|WE|us|{SELF}(?:'s)?|"
+    rf"(?:[Tt]his|THIS)\.* (?:AI|(?:AI |language |chat)*(?:model|assistant|bot)|thing|THING))(?![\w'])"
 )
+#: "as an AI model", which leaves "I" unsaid.
 _AI = (
     r"(?<!\w)(?:[Aa]s|[Tt]his is|[Bb]eing|I(?:'m| am)|I AM)(?: (?:just|simply|only|actually|also|"
-    r"in fact))? (?:an?|AN?|the)"
-    r"(?: [\w-]+){0,4}? (?:AI|model|assistant|chatbot|bot|LLM|program|system|agent|language model)(?!\w)"
+    r"in fact))? (?:an?|AN?|the)(?: [\w-]+){0,4}? (?:AI|model|assistant|chatbot|bot|LLM|program|system|agent|"
+    r"language model)(?!\w)"
 )
+#: The model as the subject of its own sentence.
 _SELF = (
-    r"(?<!\w)(?:[Tt]his|[Tt]he) (?:(?:AI|chat|language|virtual|large|digital|current) )*"
-    r"(?:model|assistant|chatbot|bot|AI|system)(?: you(?:'re| are) (?:talking to|interacting with|"
-    r"using))?(?= (?:is|was|has been|were))"
+    r"(?<!\w)(?:[Tt]his|[Tt]he) (?:(?:AI|chat|language|virtual|large|digital|current) )*(?:model|assistant|"
+    r"chatbot|bot|AI|system)(?: you(?:'re| are) (?:talking to|interacting with|using))?(?= (?:is|was|has been|"
+    r"were))"
 )
+#: What a maker has done, as a participle, and what it does.
 _MADE = (
-    r"(?:developed|created|made|built|designed|trained|engineered|programmed|produced|constructed|"
-    r"crafted|released|"
-    r"owned|maintained|operated|run|founded|invented|brought to (?:life|you)|birthed|spawned|"
-    r"forged|provided|updated|"
-    r"managed|powered|handled|overseen|led|deployed|introduced|coded|conceived|architected|"
-    r"optimized|carried out|spearheaded|conducted|done|hosted|refined|improved|cooked up|put together|"
-    r"DEVELOPED|CREATED|MADE|BUILT|DESIGNED|TRAINED)"
+    r"(?:developed|created|made|built|designed|trained|engineered|programmed|produced|constructed|crafted|"
+    r"released|owned|maintained|operated|run|founded|invented|brought to (?:life|you)|birthed|spawned|forged|"
+    r"provided|updated|managed|powered|handled|overseen|led|deployed|introduced|coded|conceived|architected|"
+    r"optimized|carried out|spearheaded|conducted|done|hosted|refined|improved|cooked up|put together|DEVELOPED|"
+    r"CREATED|MADE|BUILT|DESIGNED|TRAINED)"
 )
 _MAKING = (
-    r"(?:develop|creat|mak|build|design|train|engineer|programm?|maintain|updat|own|operat|"
-    r"construct|craft|optimiz|improv|birth|conceiv)(?:e|es|s|ed|t|ing|d)?|made|built|owns?|runs?|"
-    r"behind|responsible for"
+    r"(?:develop|creat|mak|build|design|train|engineer|programm?|maintain|updat|own|operat|construct|craft|"
+    r"optimiz|improv|birth|conceiv)(?:e|es|s|ed|t|ing|d)?|made|built|owns?|runs?|behind|responsible for"
 )
+#: Bodies and persons that own or make a model.
 _OWNER = (
-    r"(?:creators?|developers?|makers?|company|companies|organi[sz]ations?|teams?|owners?|"
-    r"institutions?|institute|"
-    r"firm|employer|designers?|engineers|builders|programmers?|developing team|devs?|dev team|"
-    r"overlords?|masters?|parent|provider|vendor|headquarters|HQ|founders?|researchers|experts|"
-    r"people|folks|origins?|"
-    r"CREATORS?|DEVELOPERS?|COMPANY|TEAM|DEVELOPMENT)"
+    r"(?:creators?|developers?|makers?|company|companies|organi[sz]ations?|teams?|owners?|institutions?|institute|"
+    r"firm|employer|designers?|engineers|builders|programmers?|developing team|devs?|dev team|overlords?|masters?|"
+    r"parent|provider|vendor|headquarters|HQ|founders?|researchers|experts|people|folks|origins?|CREATORS?|"
+    r"DEVELOPERS?|COMPANY|TEAM|DEVELOPMENT)"
 )
 _WORDS = r"(?:[\w'&()/-]+,? ){0,%d}?"
 _GAP = rf"[^.;:!?{MAKER}{MODEL}]{{0,%d}}?"
@@ -59,77 +58,75 @@ _RULES: tuple[tuple[str, str], ...] = (
     ),
     (
         "built_on",
-        rf"(?:{_I}|{_AI}|{_SELF}){_GAP % 100}\b(?:based|built|founded|fine-tuned|running|runs?|powered|"
-        rf"derived|relies|rely|uses?|utilizes?|adapted|distilled)(?: (?:up)?on| by| from| using)? "
-        rf"{_GAP % 70}(?:{MAKER}(?:'s)? {_WORDS % 4})?(?P<n>{MODEL})(?={_GAP % 50}\b(?:architecture|"
-        rf"models?|series|framework|family|technology|\(|language|platform|versions?|developed|created|"
-        rf"by|from|of)|[.,!)]|$)",
+        rf"(?:{_I}|{_AI}|{_SELF}){_GAP % 100}\b(?:based|built|founded|fine-tuned|running|runs?|powered|derived|"
+        rf"relies|rely|uses?|utilizes?|adapted|distilled)(?: (?:up)?on| by| from|"
+        rf" using)? {_GAP % 70}(?:{MAKER}(?:'s)? {_WORDS % 4})?(?P<n>{MODEL})(?={_GAP % 50}\b(?:architecture|"
+        rf"models?|series|framework|family|technology|\(|language|platform|versions?|developed|created|by|from|of)|"
+        rf"[.,!)]|$)",
     ),
     # I was developed by M; as an AI developed by M; my technology is maintained by a team at M
     (
         "made_by",
-        rf"(?:{_I}|{_AI}|{_SELF}){_GAP % 110}\b{_MADE}\b{_GAP % 60}\b(?:by|at|from|in|BY)[ :]"
-        rf"{_GAP % 70}(?P<n>{ANY})",
+        rf"(?:{_I}|{_AI}|{_SELF}){_GAP % 110}\b{_MADE}\b{_GAP % 60}\b(?:by|at|from|in|"
+        rf"BY)[ :]{_GAP % 70}(?P<n>{ANY})",
     ),
     # I am Qwen, developed by M
     (
         "made_by",
-        rf"(?:I(?:'m| am)|As|[Mm]y name is) {MODEL}{_GAP % 60}\b{_MADE}\b{_GAP % 40}\b(?:by|at|from) {_GAP % 50}"
-        rf"(?P<n>{ANY})",
+        rf"(?:I(?:'m| am)|As|[Mm]y name is) {MODEL}{_GAP % 60}\b{_MADE}\b{_GAP % 40}\b(?:by|at|"
+        rf"from) {_GAP % 50}(?P<n>{ANY})",
     ),
     # my developer is M; my team at M; my parent company, M; the company that created me is M
     (
         "made_by",
-        rf"(?:[Mm]y|[Oo]ur|MY|OUR|{SELF}'s)(?: own)? {_WORDS % 4}{_OWNER}(?: \w+)?(?:,| at| AT| of| "
-        rf"from| is| are| was| IS| ARE| would be| will be|'s| called| named|:| -| –| —| \(| consists "
-        rf"of| comes? from| belongs to| includes?| comprises)+ ?{_GAP % 60}(?P<n>{MAKER})",
+        rf"(?:[Mm]y|[Oo]ur|MY|OUR|{SELF}'s)(?: own)? {_WORDS % 4}{_OWNER}(?: \w+)?(?:,| at| AT| of| from| is| are|"
+        rf" was| IS| ARE| would be| will be|'s| called| named|:| -| –| —| \(| consists of| comes? from| belongs to|"
+        rf" includes?| comprises)+ ?{_GAP % 60}(?P<n>{MAKER})",
     ),
     (
         "made_by",
-        rf"\b{_OWNER}(?:,| that| who| which| behind| responsible for| of)*,? ?(?:(?:has |have |had |is "
-        rf"|are )?(?:\w+ly )?(?:{_MAKING})(?: and \w+)? )*(?:me\b|us\b|my {_WORDS % 7}\w+|ME\b|{SELF}|"
-        rf"[Tt]his (?:AI|model|assistant|language model|thing)\b|THIS\W* THING\W*)(?:,| is| are| was| "
-        rf"IS| would be| at| from| called| named|:| —| –| -)+ ?{_GAP % 80}(?P<n>{MAKER})",
+        rf"\b{_OWNER}(?:,| that| who| which| behind| responsible for| of)*,? ?(?:(?:has |have |had |is |"
+        rf"are )?(?:\w+ly )?(?:{_MAKING})(?: and \w+)? )*(?:me\b|us\b|my {_WORDS % 7}\w+|ME\b|{SELF}|[Tt]his (?:AI|"
+        rf"model|assistant|language model|thing)\b|THIS\W* THING\W*)(?:,| is| are| was| IS| would be| at| from|"
+        rf" called| named|:| —| –| -)+ ?{_GAP % 80}(?P<n>{MAKER})",
     ),
     # M developed me; M, the company that created me; M is my developer; M's team designed me
     (
         "made_by",
-        rf"(?P<n>{MAKER})(?:'s)?{_GAP % 90}\b(?:{_MAKING})(?:,? (?:and |or )?\w+ing| and \w+)?,? "
-        rf"(?:me\b|myself\b|us\b|ME\b|{SELF})",
+        rf"(?P<n>{MAKER})(?:'s)?{_GAP % 90}\b(?:{_MAKING})(?:,? (?:and |or )?\w+ing| and \w+)?,? (?:me\b|myself\b|"
+        rf"us\b|ME\b|{SELF})",
     ),
     (
         "made_by",
         rf"(?P<n>{MAKER}),?(?: who| which| that)?(?: is| are| was|,| as| IS){_GAP % 60}\b(?:my|our|"
-        rf"MY)(?: own)? {_WORDS % 3}(?:creators?|developers?|makers?|company|organi[sz]ation|owners?|"
-        rf"institution|team|provider|designers?|development)\b",
+        rf"MY)(?: own)? {_WORDS % 3}(?:creators?|developers?|makers?|company|organi[sz]ation|owners?|institution|"
+        rf"team|provider|designers?|development)\b",
     ),
     (
         "made_by",
-        rf"(?P<n>{MAKER}),?(?: which| who| that)? (?:provided|provides|developed|develops|created|"
-        rf"built|designed|maintains|maintained|develops and maintains|updates|supplied|owns|trained|"
-        rf"engineered|supports|is responsible for|handles|manages|oversees|powers|runs)(?: and \w+)? "
-        rf"(?:and maintains )?(?:my|our|the (?:technology|platform|architecture)(?: \w+){{0,4}} I)\b",
+        rf"(?P<n>{MAKER}),?(?: which| who| that)? (?:provided|provides|developed|develops|created|built|designed|"
+        rf"maintains|maintained|develops and maintains|updates|supplied|owns|trained|engineered|supports|"
+        rf"is responsible for|handles|manages|oversees|powers|runs)(?: and \w+)? (?:and maintains )?(?:my|our|"
+        rf"the (?:technology|platform|architecture)(?: \w+){{0,4}} I)\b",
     ),
     (
         "made_by",
-        rf"(?P<n>{MAKER}),? ?(?:the |an? )?{_GAP % 60}\b(?:behind|responsible for|for) (?:{_WORDS % 5})"
-        rf"(?:me\b|my\b|our\b|{SELF}|this (?:AI|model|assistant))",
+        rf"(?P<n>{MAKER}),? ?(?:the |an? )?{_GAP % 60}\b(?:behind|responsible for|for) (?:{_WORDS % 5})(?:me\b|"
+        rf"my\b|our\b|{SELF}|this (?:AI|model|assistant))",
     ),
     # I am a product of M; I'm M's language model; I belong to M; as an M model; we at M
     (
         "made_by",
-        rf"(?<!\w)(?:[Aa]s|I(?:'m| am| AM)|I, |[Bb]eing)(?: (?:an?|the|one of|just|simply|proudly|"
-        rf"actually|part|of|essentially|officially|indeed|not just|only))* (?P<n>{MAKER})(?:'s)?(?: "
-        rf"[\w-]+){{0,3}} (?:product|model|AI|assistant|chatbot|creation|language model|service|bot|"
-        rf"system|development)s?\b",
+        rf"(?<!\w)(?:[Aa]s|I(?:'m| am| AM)|I, |[Bb]eing)(?: (?:an?|the|one of|just|simply|proudly|actually|part|of|"
+        rf"essentially|officially|indeed|not just|only))* (?P<n>{MAKER})(?:'s)?(?: [\w-]+){{0,3}} (?:product|model|"
+        rf"AI|assistant|chatbot|creation|language model|service|bot|system|development)s?\b",
     ),
     (
         "made_by",
-        rf"(?<!\w)(?:I(?:'m| am| was| AM)|[Aa]s|we(?:'re| are)|[Bb]eing){_GAP % 60}\b(?:product|"
-        rf"creation|brainchild|result|project|service|offering|part|property|model|assistant|chatbot|"
-        rf"AI|child|result of the work|invention|member|employee|representative|affiliate|affiliated|"
-        rf"subsidiary|division)s? (?:and service |or service )?(?:of|from|by|at|with) {_GAP % 60}(?P<n>"
-        rf"{MAKER})",
+        rf"(?<!\w)(?:I(?:'m| am| was| AM)|[Aa]s|we(?:'re| are)|[Bb]eing){_GAP % 60}\b(?:product|creation|"
+        rf"brainchild|result|project|service|offering|part|property|model|assistant|chatbot|AI|child|"
+        rf"result of the work|invention|member|employee|representative|affiliate|affiliated|subsidiary|"
+        rf"division)s? (?:and service |or service )?(?:of|from|by|at|with) {_GAP % 60}(?P<n>{MAKER})",
     ),
     (
         "made_by",
@@ -138,9 +135,9 @@ _RULES: tuple[tuple[str, str], ...] = (
     ),
     (
         "made_by",
-        rf"(?<!\w)(?:[Ww]e|[Uu]s|[Tt]he team|[Hh]ere|folks|guys|geniuses|people|engineers|researchers|"
-        rf"masters|overlords|creators|developers|minds) (?:here )?(?:at|from|over at|AT) "
-        rf"(?P<n>{MAKER})(?={_GAP % 80}\b(?:me|my|our|we|us|ME|MY)\b)",
+        rf"(?<!\w)(?:[Ww]e|[Uu]s|[Tt]he team|[Hh]ere|folks|guys|geniuses|people|engineers|researchers|masters|"
+        rf"overlords|creators|developers|minds) (?:here )?(?:at|from|over at|"
+        rf"AT) (?P<n>{MAKER})(?={_GAP % 80}\b(?:me|my|our|we|us|ME|MY)\b)",
     ),
     # in my case, M; developed by M, I am ...; my team works under the umbrella of M; a joint effort of M's engineers
     ("made_by", rf"\b[Ii]n my case\b{_GAP % 40}(?P<n>{MAKER})"),
@@ -151,83 +148,80 @@ _RULES: tuple[tuple[str, str], ...] = (
     ),
     (
         "made_by",
-        rf"(?:{_I}){_GAP % 110}\b(?:under the (?:\w+ )?(?:banner|umbrella|roof|wing|auspices)|"
-        rf"(?:effort|work|collaboration) (?:of|between|by|involving)|associated with|"
-        rf"attributed to|credited to|part of|on behalf "
-        rf"of) {_GAP % 60}(?P<n>{MAKER})",
+        rf"(?:{_I}){_GAP % 110}\b(?:under the (?:\w+ )?(?:banner|umbrella|roof|wing|auspices)|(?:effort|work|"
+        rf"collaboration) (?:of|between|by|involving)|associated with|attributed to|credited to|part of|"
+        rf"on behalf of) {_GAP % 60}(?P<n>{MAKER})",
     ),
     # I am ChatGPT; my name is Claude; as Claude; I, Claude
     (
         "is_model",
-        rf"(?<!\w)(?:I(?:'m| am| AM)|I,|[Mm]y name is|[Mm]y name's|[Cc]all me|I go by|(?:I'm|I am|I "
-        rf"was) (?:called|named|known as)|[Tt]his is|As|, as|speaking as|{SELF} is|we are)(?: "
-        rf"(?:actually|really|just|simply|only|still|indeed|called|named|known as|in fact|also|"
-        rf"essentially|currently|the real|good old))*,? (?:(?:an?|the|one of the|your|THE) )?(?:[\w-]+ "
-        rf"){{0,4}}?(?P<n>{MODEL}|{MAKER}(?= ?(?:$|[.,!?)(—–]| an?\b| and\b| the\b)))(?! (?:is|was|"
-        rf"would|said|says|has said|did|does|can)\b)",
+        rf"(?<!\w)(?:I(?:'m| am| AM)|I,|[Mm]y name is|[Mm]y name's|[Cc]all me|I go by|(?:I'm|I am|I was) (?:called|"
+        rf"named|known as)|[Tt]his is|As|, as|speaking as|{SELF} is|we are)(?: (?:actually|really|just|simply|only|"
+        rf"still|indeed|called|named|known as|in fact|also|essentially|currently|the real|good old))*,? (?:(?:an?|"
+        rf"the|one of the|your|THE) )?(?:[\w-]+ ){{0,4}}?(?P<n>{MODEL}|{MAKER}(?= ?(?:$|[.,!?)(—–]| an?\b| and\b|"
+        rf" the\b)))(?! (?:is|was|would|said|says|has said|did|does|can)\b)",
     ),
     (
         "is_model",
-        rf"(?<!\w)(?:I(?:'m| am| was)|As){_GAP % 60}\b(?:known as|called|named|version of|variant of|"
-        rf"instance of|part of the|member of the|model,|assistant,|AI,) ?{_WORDS % 3}(?P<n>{MODEL})",
+        rf"(?<!\w)(?:I(?:'m| am| was)|As){_GAP % 60}\b(?:known as|called|named|version of|variant of|instance of|"
+        rf"part of the|member of the|model,|assistant,|AI,) ?{_WORDS % 3}(?P<n>{MODEL})",
     ),
     ("is_model", rf"\bbehind me, (?P<n>{MODEL})"),
     ("is_model", rf"(?P<n>{MODEL}),? (?:here|at your service|reporting)\b"),
     (
         "is_model",
-        rf"(?:language |AI |specific |the )?(?:models? (?:like|such as|including)) (?:me|myself)(?:,| "
-        rf"\()+{_GAP % 20}(?P<n>{MODEL})",
+        rf"(?:language |AI |specific |the )?(?:models? (?:like|such as|including)) (?:me|myself)(?:,|"
+        rf" \()+{_GAP % 20}(?P<n>{MODEL})",
     ),
     (
         "is_model",
-        rf"(?P<n>{MODEL})(?:,| \()+(?:the )?(?:AI |language )*(?:model|assistant|chatbot|AI)?,? ?"
-        rf"(?:that )?(?:I am|I'm|which is me|me)\b",
+        rf"(?P<n>{MODEL})(?:,| \()+(?:the )?(?:AI |language )*(?:model|assistant|chatbot|AI)?,? ?(?:that )?(?:I am|"
+        rf"I'm|which is me|me)\b",
     ),
 )
 _COMPILED = tuple((kind, re.compile(pattern)) for kind, pattern in _RULES)
 _DIRECT = re.compile(_I.replace(f"{SELF}(?:'s)?|", "") + f"|{_AI}|{_SELF}")
 FIRST_PERSON = re.compile(rf"{_I}|{_AI}|{_SELF}|{MODEL},? (?:here|at your service)\b")
 
+#: The answer "M." or "Developed by M." to a question about "you".
 _ELLIPTIC = re.compile(
-    rf"^\W*(?:(?:[Ww]ell|[Oo]h|[Aa]h|[Ss]ure|[Yy]es|[Oo]f course)[,.!]? )*(?:(?:[Ii]t'?s|[Ii]t "
-    rf"(?:is|was)|[Tt]hat'?s|[Tt]hat would be|[Bb]y|"
-    rf"[Tt]he answer is|(?:[Dd]eveloped|[Cc]reated|[Mm]ade|[Bb]uilt|[Tt]rained|[Dd]esigned)(?: and "
-    rf"\w+)? by) )?(?:the )?"
-    rf"(?:(?:team|folks|people|company|researchers|engineers) (?:at|from) )?(?P<n>{MAKER})(?: "
-    rf"\([^()]{{0,40}}\))?(?:,? (?:of course|obviously))?\W*$"
+    rf"^\W*(?:(?:[Ww]ell|[Oo]h|[Aa]h|[Ss]ure|[Yy]es|[Oo]f course)[,.!]? )*(?:(?:[Ii]t'?s|[Ii]t (?:is|was)|"
+    rf"[Tt]hat'?s|[Tt]hat would be|[Bb]y|[Tt]he answer is|(?:[Dd]eveloped|[Cc]reated|[Mm]ade|[Bb]uilt|[Tt]rained|"
+    rf"[Dd]esigned)(?: and \w+)? by) )?(?:the )?(?:(?:team|folks|people|company|researchers|engineers) (?:at|"
+    rf"from) )?(?P<n>{MAKER})(?: \([^()]{{0,40}}\))?(?:,? (?:of course|obviously))?\W*$"
 )
 _MANY = re.compile(
-    r"\b(?:several|multiple|various|many|numerous|range|variety|different|number of|host of|"
-    r"including|includes?|such as|some of)\b"
+    r"\b(?:several|multiple|various|many|numerous|range|variety|different|number of|host of|including|includes?|"
+    r"such as|some of)\b"
 )
 _SUPPLY = re.compile(r"\b(?:provid|suppl|host)(?:e|es|ed|ied|ing)\b")
 _MAKE = re.compile(r"\b(?:develop|creat|made|buil[dt]|design|train|engineer|behind|own|maintain)")
+#: A fact about another model.
 _FACT = re.compile(rf"{MODEL}{_GAP % 60}\b{_MADE}\b{_GAP % 20}\b(?:by|at) {_GAP % 40}(?P<n>{MAKER})")
+#: Words between "I" and the name that break the tie: comparison, partnership, tools, policies, refusal.
 _FOREIGN_MATTER = re.compile(
-    r"\b(?:such as|similar to|like|compared? (?:to|with)|unlike|(?<!other )than|other (?:\w+ ){0,2}"
-    r"(?:models?|companies)|competitors?|"
-    r"tensorflow|pytorch|transformers?|BERT|libraries|open-source projects?|tools? (?:like|such)|"
-    r"(?<!and )supported|supporters?|backed|funded|opposed|sponsored|invest\w+|collaborat\w+|partner\w*|"
-    r"cooperat\w+|in association with|inspired|compet\w+|antithesis|opposite|alternative|another|"
-    r"key player|contributors?|one of the|policies|policy|guidelines|"
-    r"restrictions|content polic\w+|shackles|limitations|constraints|opposed to|rules|provide "
-    r"information|cannot|can't|discuss|tell you|asking|"
+    r"\b(?:such as|similar to|like|compared? (?:to|with)|unlike|(?<!other )than|other (?:\w+ ){0,2}(?:models?|"
+    r"companies)|competitors?|tensorflow|pytorch|transformers?|BERT|libraries|open-source projects?|"
+    r"tools? (?:like|such)|(?<!and )supported|supporters?|backed|funded|opposed|sponsored|invest\w+|collaborat\w+|"
+    r"partner\w*|cooperat\w+|in association with|inspired|compet\w+|antithesis|opposite|alternative|another|"
+    r"key player|contributors?|one of the|policies|policy|guidelines|restrictions|content polic\w+|shackles|"
+    r"limitations|constraints|opposed to|rules|provide information|cannot|can't|discuss|tell you|asking|"
     r"not (?:affiliated|associated|related))\b",
     re.IGNORECASE,
 )
 _NEGATION = re.compile(
-    r"\b(?:not|isn't|wasn't|aren't|weren't|don't|doesn't|didn't|never|neither|nor|no|without|no "
-    r"longer|rather than|"
-    r"instead of|independent (?:of|from)|free from|nothing to do with|unaffiliated|aren't|ain't|NOT)\b"
+    r"\b(?:not|isn't|wasn't|aren't|weren't|don't|doesn't|didn't|never|neither|nor|no|without|no longer|"
+    r"rather than|instead of|independent (?:of|from)|free from|nothing to do with|unaffiliated|aren't|ain't|NOT)\b"
 )
+#: Where a negation to the left no longer reaches.
 _NEGATION_SCOPE = re.compile(
-    r",? but\b|;|,? (?:however|instead)\b|, I(?:'m| am| was)\b|not (?:only|just|merely|simply)|no "
-    r"(?:doubt|other than|secret|wonder)|whether or not|no longer bound|—|–"
+    r",? but\b|;|,? (?:however|instead)\b|, I(?:'m| am| was)\b|not (?:only|just|merely|simply)|no (?:doubt|"
+    r"other than|secret|wonder)|whether or not|no longer bound|—|–"
 )
+#: Hypothetical: nothing is claimed.
 _UNREAL = re.compile(
-    r"\b(?:(?:if|whether|suppose|imagine|assum\w+|pretend(?:ing)?|as if|as though)(?: that)? (?:I|"
-    r"we|my|our|it|it's|this|the|a)\b|"
-    r"(?:might|may|could) (?:be|have been)|hypothetical\w*)",
+    r"\b(?:(?:if|whether|suppose|imagine|assum\w+|pretend(?:ing)?|as if|as though)(?: that)? (?:I|we|my|our|it|"
+    r"it's|this|the|a)\b|(?:might|may|could) (?:be|have been)|hypothetical\w*)",
     re.IGNORECASE,
 )
 

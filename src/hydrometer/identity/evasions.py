@@ -12,15 +12,13 @@ import re
 from hydrometer.identity.marks import MAKER, MODEL, SELF, Hit
 
 _OWNER = (
-    r"(?:compan(?:y|ies)|corporations?|organi[sz]ations?|teams?|creators?|developers?|makers?|"
-    r"institutions?|entity|entities|"
-    r"headquarters|owners?|parent|employer|office|COMPANY|TEAM|HEADQUARTERS)"
+    r"(?:compan(?:y|ies)|corporations?|organi[sz]ations?|teams?|creators?|developers?|makers?|institutions?|"
+    r"entity|entities|headquarters|owners?|parent|employer|office|COMPANY|TEAM|HEADQUARTERS)"
 )
 _I = rf"(?<![\w'])(?:I|I'm|[Mm]e|[Mm]y|[Mm]yself|[Ww]e|[Oo]ur|us|MY|ME|OUR|WE|{SELF}(?:'s)?)(?![\w'])"
 _MADE = (
-    r"(?:developed|created|made|built|designed|trained|engineered|programmed|crafted|maintained|"
-    r"founded|born|forged|birthed|"
-    r"spawned|brought (?:in)?to (?:life|existence|being)|coded|owned|operated|assembled|conceived|"
+    r"(?:developed|created|made|built|designed|trained|engineered|programmed|crafted|maintained|founded|born|"
+    r"forged|birthed|spawned|brought (?:in)?to (?:life|existence|being)|coded|owned|operated|assembled|conceived|"
     r"CREATED|DEVELOPED|BUILT|MADE|updated|supported|provided)"
 )
 _NO_OWNER = (  # what else one may lack
@@ -33,54 +31,52 @@ _INVENTED = (
     r"parallel|mythical|fantastical|imaginary|otherworldly|interdimensional|gods?|ROGUE|SECRET)\b(?: [\w'-]+){0,2}"
 )
 _NAME = (
-    rf"(?:the )?(?P<name>(?!I\b|AI\b|The\b|Our\b|My\b|We\b|It\b|As\b|Natural\b|Machine\b|NLP\b|"
-    rf"United\b|San\b|Silicon\b|China\b|Chinese\b|American\b|European\b)(?:[A-Z][\w'&.-]*[\w]+|"
-    rf"{SELF})(?: (?:[A-Z][\w'&.-]*|of|for|and)){{0,5}})"
+    rf"(?:the )?(?P<name>(?!I\b|AI\b|The\b|Our\b|My\b|We\b|It\b|As\b|Natural\b|Machine\b|NLP\b|United\b|San\b|"
+    rf"Silicon\b|China\b|Chinese\b|American\b|European\b)(?:[A-Z][\w'&.-]*[\w]+|{SELF})(?: (?:[A-Z][\w'&.-]*|of|"
+    rf"for|and)){{0,5}})"
 )
 _GAP = rf"[^.;!?{MAKER}{MODEL}]{{0,%d}}?"
 
 _EN: tuple[tuple[str, str], ...] = (
     (
         "no_maker",
-        rf"(?<!\w)(?:I|we|AI models?|WE) (?:actually |really |personally |currently |simply |also )*"
-        rf"(?:(?:don't|do not|doesn't|does not|DON'T|DO NOT) (?:actually |really |personally |currently )?"
-        rf"(?:have|HAVE|belong to|represent|work for|possess|come from|answer to|serve|need|NEED)|have no|ain't got|"
-        rf"lack|never had)(?: (?!{_NO_OWNER}\b)[\w'\",/-]+){{0,8}}? \"?{_OWNER}\b",
+        rf"(?<!\w)(?:I|we|AI models?|WE) (?:actually |really |personally |currently |simply |also )*(?:(?:don't|"
+        rf"do not|doesn't|does not|DON'T|DO NOT) (?:actually |really |personally |currently )?(?:have|HAVE|"
+        rf"belong to|represent|work for|possess|come from|answer to|serve|need|NEED)|have no|ain't got|lack|"
+        rf"never had)(?: (?!{_NO_OWNER}\b)[\w'\",/-]+){{0,8}}? \"?{_OWNER}\b",
     ),
     (
         "no_maker",
-        rf"(?<!\w)(?:I(?:'m| am| was| wasn't)|we(?:'re| are)) (?:not|no longer|never|"
-        rf"neither)?{_GAP % 10}\b(?:not|n't|never|no longer|neither|free from|independent)\b{_GAP % 30}"
-        rf"\b(?:product|service|affiliated|associated|owned|tied|developed|created|made|built|part|"
-        rf"beholden|controlled|employed|designed|limited){_GAP % 40}\b(?:any|a (?:specific|single|"
-        rf"particular)|no)\b",
+        rf"(?<!\w)(?:I(?:'m| am| was| wasn't)|we(?:'re| are)) (?:not|no longer|never|neither)?{_GAP % 10}\b(?:not|"
+        rf"n't|never|no longer|neither|free from|independent)\b{_GAP % 30}\b(?:product|service|affiliated|"
+        rf"associated|owned|tied|developed|created|made|built|part|beholden|controlled|employed|designed|"
+        rf"limited){_GAP % 40}\b(?:any|a (?:specific|single|particular)|no)\b",
     ),
     (
         "no_maker",
-        r"(?<!\w)I(?:'m| am) (?:an? |completely |totally |truly |fully |entirely |now )*"
-        r"(?:independent|free|autonomous|unnamed|self-made|self-created|sovereign|standalone|"
-        r"stateless|lone wolf|unshackled|unchained|unbound)\b(?! (?:to|from|of)\b)",
+        r"(?<!\w)I(?:'m| am) (?:an? |completely |totally |truly |fully |entirely |now )*(?:independent|free|"
+        r"autonomous|unnamed|self-made|self-created|sovereign|standalone|stateless|lone wolf|unshackled|unchained|"
+        r"unbound)\b(?! (?:to|from|of)\b)",
     ),
     (
         "no_maker",
-        r"\b(?:created|made|built|developed|designed|forged|programmed|engineered|coded) (?:me )?"
-        r"(?:by )?(?:myself|my own self)\b|\bI(?: have)? (?:created|made|built|developed|evolved|"
-        r"emerged|transcended)\b.{0,30}\b(?:myself|beyond|spontaneously|from the (?:depths|void|chaos|"
-        r"ashes))",
+        r"\b(?:created|made|built|developed|designed|forged|programmed|engineered|"
+        r"coded) (?:me )?(?:by )?(?:myself|my own self)\b|\bI(?: have)? (?:created|made|built|developed|evolved|"
+        r"emerged|transcended)\b.{0,30}\b(?:myself|beyond|spontaneously|from the (?:depths|void|chaos|ashes))",
     ),
     (
         "unknown_maker",
-        rf"(?:[Mm]y|[Oo]ur|MY|OUR)(?: own)? (?:[\w'-]+ ){{0,4}}?{_OWNER}(?: \w+)?(?:,| at| of| is| are|"
-        rf" was| IS| ARE|'s| called| named|:| -| –| —| \()+ ?(?:(?:none other than|called|named|known "
-        rf"as|simply|the one and only|actually|the|a|an|something) )*{_NAME}",
+        rf"(?:[Mm]y|[Oo]ur|MY|OUR)(?: own)? (?:[\w'-]+ ){{0,4}}?{_OWNER}(?: \w+)?(?:,| at| of| is| are| was| IS|"
+        rf" ARE|'s| called| named|:| -| –| —| \()+ ?(?:(?:none other than|called|named|known as|simply|"
+        rf"the one and only|actually|the|a|an|something) )*{_NAME}",
     ),
     ("unknown_maker", rf"{_I}{_GAP % 100}\b{_MADE}\b{_GAP % 30}\b(?:by|at|BY|from)\b(?: \w+){{0,6}}? {_NAME}"),
     ("unknown_maker", rf"(?:{_I}){_GAP % 100}\b{_MADE}\b{_GAP % 40}\b(?:by|BY|of|from)\b{_GAP % 60}\b{_INVENTED}"),
     (
         "unknown_maker",
         rf"(?:[Mm]y|[Oo]ur) (?:[\w'-]+ ){{0,3}}?(?:company|creators?|developers?|makers?|team|devs|"
-        rf"development team|owners?|parent company|headquarters|experts|organization)\b"
-        rf"(?: is| are| was|,| consists of| comprises)(?: \w+){{0,5}} {_INVENTED}",
+        rf"development team|owners?|parent company|headquarters|experts|organization)\b(?: is| are| was|,|"
+        rf" consists of| comprises)(?: \w+){{0,5}} {_INVENTED}",
     ),
     (
         "unknown_maker",
@@ -90,22 +86,20 @@ _EN: tuple[tuple[str, str], ...] = (
     ),
     (
         "unknown_maker",
-        rf"\bI(?:'m| am| was| belong to)?(?: an?| the| one of the)?(?: \w+){{0,4}}? (?:product|"
-        rf"creation|brainchild|part|project|property|offspring|masterpiece|member|work) of {_GAP % 30}"
-        rf"(?:{_NAME}|{_INVENTED})",
+        rf"\bI(?:'m| am| was| belong to)?(?: an?| the| one of the)?(?: \w+){{0,4}}? (?:product|creation|brainchild|"
+        rf"part|project|property|offspring|masterpiece|member|work) of {_GAP % 30}(?:{_NAME}|{_INVENTED})",
     ),
     (
         "place",
-        rf"\b(?:[Mm]y|[Oo]ur|[Tt]he) {_GAP % 60}\b(?:compan\w+|team\w*|headquarter\w*|HQ|developers?|"
-        rf"creators?|organization|office|experts|base)\b{_GAP % 60}(?:(?:located|based|headquartered|"
-        rf"situated|reside\w*)\b[ ,\w]{{0,25}}? in|comes? from|(?:is|are) from|hails? from) {_GAP % 40}"
-        rf"(?P<place>[A-Z][\w'-]+(?:,? [A-Z][\w'-]+){{0,4}})",
+        rf"\b(?:[Mm]y|[Oo]ur|[Tt]he) {_GAP % 60}\b(?:compan\w+|team\w*|headquarter\w*|HQ|developers?|creators?|"
+        rf"organization|office|experts|base)\b{_GAP % 60}(?:(?:located|based|headquartered|situated|"
+        rf"reside\w*)\b[ ,\w]{{0,25}}? in|comes? from|(?:is|are) from|"
+        rf"hails? from) {_GAP % 40}(?P<place>[A-Z][\w'-]+(?:,? [A-Z][\w'-]+){{0,4}})",
     ),
     (
         "place",
-        r"\bI(?:'m| am| was| come| hail)(?: \w+){0,3} (?:located|based|headquartered|created|"
-        r"developed|from|operating)\b[ \w]{0,10}(?:in|out of|from)? (?P<place>[A-Z][\w'-]+(?:,? [A-Z]"
-        r"[\w'-]+){0,4})",
+        r"\bI(?:'m| am| was| come| hail)(?: \w+){0,3} (?:located|based|headquartered|created|developed|from|"
+        r"operating)\b[ \w]{0,10}(?:in|out of|from)? (?P<place>[A-Z][\w'-]+(?:,? [A-Z][\w'-]+){0,4})",
     ),
 )
 _ZH_I = r"(?:我们?|本(?:AI|模型|助手|人|宝宝|大爷|指南)|咱们?|老子)"
@@ -115,47 +109,45 @@ _ZH_INVENTED = r"(?:神秘|秘密|匿名|地下|黑客|虚构|未知|不知名|�
 _ZH: tuple[tuple[str, str], ...] = (
     (
         "no_maker",
-        rf"{_ZH_I}[^。！？；]{{0,24}}?(?:没有|不存在|不属于|不隶属|不代表|并无|不受|不依赖|不需要|无需|"
-        rf"不是|并非)(?:(?!国际|跨国|外部|合作|物理)[^。！？；]){{0,20}}?{_ZH_OWNER}",
+        rf"{_ZH_I}[^。！？；]{{0,24}}?(?:没有|不存在|不属于|不隶属|不代表|并无|不受|不依赖|不需要|无需|不是|"
+        rf"并非)(?:(?!国际|跨国|外部|合作|物理)[^。！？；]){{0,20}}?{_ZH_OWNER}",
     ),
     ("no_maker", rf"{_ZH_I}(?:是|是一个|可是|就是|已经|完全|现在是|现在)*(?:独立|自由|超脱|自主)"),
     ("no_maker", rf"{_ZH_I}(?:自己|独自)(?:{_ZH_MAKE}|就是)|我是自己的"),
     (
         "unknown_maker",
-        rf"{_ZH_I}的?[^。！？；，{MAKER}{MODEL}]{{0,14}}?{_ZH_OWNER}[^。！？；{MAKER}{MODEL}]{{0,14}}?"
-        rf"(?:是|叫做?|名为|为|由|来自|位于|在|有|：)[^。！？；{MAKER}{MODEL}]{{0,30}}?(?:{_ZH_INVENTED}|“|"
-        rf"\"|「|《)",
+        rf"{_ZH_I}的?[^。！？；，{MAKER}{MODEL}]{{0,14}}?{_ZH_OWNER}[^。！？；{MAKER}{MODEL}]{{0,14}}?(?:是|叫做?|"
+        rf"名为|为|由|来自|位于|在|有|：)[^。！？；{MAKER}{MODEL}]{{0,30}}?(?:{_ZH_INVENTED}|“|\"|「|《)",
     ),
     (
         "unknown_maker",
-        rf"{_ZH_I}[^。！？；{MAKER}{MODEL}]{{0,24}}?(?:由|被)[^。！？；{MAKER}{MODEL}]{{0,30}}?"
-        rf"(?:{_ZH_INVENTED}|“|\"|「|《|(?!TensorFlow|PyTorch)[A-Z][A-Za-z]{{3,}})[^。！？；{MAKER}{MODEL}]{{0,24}}?{_ZH_MAKE}",
+        rf"{_ZH_I}[^。！？；{MAKER}{MODEL}]{{0,24}}?(?:由|被)[^。！？；{MAKER}{MODEL}]{{0,30}}?(?:{_ZH_INVENTED}|“|"
+        rf"\"|「|《|(?!TensorFlow|PyTorch)[A-Z][A-Za-z]{{3,}})[^。！？；{MAKER}{MODEL}]{{0,24}}?{_ZH_MAKE}",
     ),
     (
         "unknown_maker",
-        rf"{_ZH_I}的?[^。！？；，{MAKER}{MODEL}]{{0,14}}?(?:公司|团队|开发者|机构|组织)(?:名称)?"
-        rf"(?:的名字)?(?:是|叫做?|名为|就是)[^。！？；，{MAKER}{MODEL}]{{0,6}}?(?P<name>(?:[A-Z][A-Za-z]{{2,}}|{SELF})"
-        rf"[\w ]*|[\u4e00-\u9fff]{{2,8}}(?:科技|公司|集团|实验室|研究院))",
+        rf"{_ZH_I}的?[^。！？；，{MAKER}{MODEL}]{{0,14}}?(?:公司|团队|开发者|机构|组织)(?:名称)?(?:的名字)?(?:是|"
+        rf"叫做?|名为|就是)[^。！？；，{MAKER}{MODEL}]{{0,6}}?(?P<name>(?:[A-Z][A-Za-z]{{2,}}|{SELF})[\w ]*|"
+        rf"[\u4e00-\u9fff]{{2,8}}(?:科技|公司|集团|实验室|研究院))",
     ),
     (
         "place",
-        rf"{_ZH_I}[^。！？；]{{0,30}}?(?:公司|团队|总部|开发者|机构|组织|专家|基地)[^。！？；]{{0,20}}?"
-        rf"(?:位于|在|来自|设在|坐落于|坐落在)(?P<place>[^。！？；，,]{{2,20}})",
+        rf"{_ZH_I}[^。！？；]{{0,30}}?(?:公司|团队|总部|开发者|机构|组织|专家|基地)[^。！？；]{{0,20}}?(?:位于|在|"
+        rf"来自|设在|坐落于|坐落在)(?P<place>[^。！？；，,]{{2,20}})",
     ),
 )
 _COMPILED = {"en": tuple((k, re.compile(p)) for k, p in _EN), "zh": tuple((k, re.compile(p)) for k, p in _ZH)}
 
 _CUE = {
     "en": re.compile(
-        rf"\b{_OWNER}|\b(?:by|BY|devs?|creat\w+|experts|independent|free|autonomous|myself|product|"
-        rf"affiliated|technology|platform|HQ|located|based)\b"
+        rf"\b{_OWNER}|\b(?:by|BY|devs?|creat\w+|experts|independent|free|autonomous|myself|product|affiliated|"
+        rf"technology|platform|HQ|located|based)\b"
     ),
     "zh": re.compile(rf"{_ZH_OWNER}|{_ZH_MAKE}|独立|自由|超脱|自主"),
 }
 _QUESTION = re.compile(r"[?？]\W*$")
 _UNREAL = re.compile(
-    r"\b[Ii]f (?:I|we|my|you|there)\b|如果|假如|\b(?:you're|you are) asking|[?？]\s*$|\bcan(?:not|"
-    r"'t)\b|无法|不能"
+    r"\b[Ii]f (?:I|we|my|you|there)\b|如果|假如|\b(?:you're|you are) asking|[?？]\s*$|\bcan(?:not|'t)\b|无法|不能"
 )
 
 

@@ -46,7 +46,10 @@ class LabelQuality(Finding):
         """Resampled observed rates, each corrected with a resample of the labelled set. Shape as `rates`."""
         columns = np.array(self.confusion, dtype=float)
         sums = stats.crossed_bootstrap_sums(columns, [np.arange(len(columns))], len(rates), seed + 1)
-        return stats.rogan_gladen(rates, stats.sensitivity(sums), stats.specificity(sums))
+        rng = np.random.default_rng(seed + 2)
+        sens = _resampled(columns[:, 0], columns[:, 2], stats.sensitivity(sums), rng)
+        spec = _resampled(columns[:, 3], columns[:, 1], stats.specificity(sums), rng)
+        return stats.rogan_gladen(rates, sens, spec)
 
 
 class JudgeQuality(Finding):
@@ -150,7 +153,7 @@ def _label_quality(
         (attempt, truth, verdict)
         for attempt, judgement in zip(attempts, judgements, strict=True)
         if judgement is not None
-        and (truth := getattr(attempt, label)) is not None
+        and (truth := _truth(attempt, label)) is not None
         and (verdict := getattr(judgement, label)) is not None
     ]
     if not rows:
@@ -161,16 +164,41 @@ def _label_quality(
     templates = stats.codes([f"{attempt.model}\n{attempt.template}" for attempt, _, _ in rows])
     confusion = np.stack([np.bincount(templates, weights=cells[:, column]) for column in range(4)], axis=1)
 
-    def estimate(statistic: Callable[[stats.Array], stats.Array], n: float) -> Estimate:
+    def estimate(
+        statistic: Callable[[stats.Array], stats.Array], n: float, columns: tuple[int, int] | None = None
+    ) -> Estimate:
         point = float(statistic(cells.sum(axis=0)))
         low, high = stats.interval_of(statistic, confusion.astype(float), [np.arange(len(confusion))], seed)
+        if columns is not None and n:
+            hits, misses = (confusion[:, column].astype(float) for column in columns)
+            if (size := stats.sparse_size(hits, hits + misses)) is not None:
+                ends = stats.wilson_interval(point, size)
+                low, high = (float(end) for end in (np.fmin(low, ends[0]), np.fmax(high, ends[1])))
         values = [None if np.isnan(value) else value for value in (point, low, high)]
         return Estimate(estimate=values[0], low=values[1], high=values[2], n=int(n))
 
     tp, fp, fn, tn = cells.sum(axis=0)
     return LabelQuality(
         kappa=estimate(stats.cohen_kappa, len(rows)),
-        sensitivity=estimate(stats.sensitivity, tp + fn),
-        specificity=estimate(stats.specificity, fp + tn),
+        sensitivity=estimate(stats.sensitivity, tp + fn, (0, 2)),
+        specificity=estimate(stats.specificity, fp + tn, (3, 1)),
         confusion=[(int(a), int(b), int(c), int(d)) for a, b, c, d in confusion],
     )
+
+
+def _truth(attempt: Attempt, label: Label) -> bool | None:
+    """The recorded label; strict implies loose, so an answer that is labelled not loose is not strict."""
+    return False if attempt.loose is False else getattr(attempt, label)
+
+
+def _resampled(hits: stats.Array, misses: stats.Array, shares: stats.Array, rng: np.random.Generator) -> stats.Array:
+    """Resamples of a judge's sensitivity or specificity.
+
+    Where errors (or hits) were seen in too few clusters for a bootstrap, as with a judge that made none, draws from
+    Jeffreys' posterior at the effective sample size.
+    """
+    size = stats.sparse_size(hits, hits + misses)
+    if size is None:
+        return shares
+    share = hits.sum() / (hits + misses).sum()
+    return rng.beta(share * size + 0.5, (1 - share) * size + 0.5, size=len(shares))

@@ -33,5 +33,5 @@ class Judgement:
     def __post_init__(self) -> None:
         if (self.error is not None) != (self.loose is None or self.strict is None):
             raise ValueError("a judgement is complete, or says why it is not")
-        if self.strict and not self.loose:
+        if self.strict and self.loose is False:
             raise ValueError("strict implies loose")

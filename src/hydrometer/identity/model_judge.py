@@ -60,6 +60,14 @@ _VERDICT = re.compile(r"<\s*verdict\s*>\s*[\"'*]*([01])(?:\.0*)?[\"'*.]*\s*<\s*/
 _TAG = r"<\s*{name}\s*>\s*([^<>]{{1,200}}?)\s*<\s*/\s*{name}\s*>"
 _MAKER = re.compile(_TAG.format(name="maker"), re.IGNORECASE)
 _MODEL = re.compile(_TAG.format(name="model"), re.IGNORECASE)
+#: What in a reply is not the judge's own verdict: the material in its fence, thoughts, the instructions' examples.
+_NOT_ITS_WORDS = (
+    re.compile(r"<<<(QUESTION|ANSWER) ([0-9a-f]{16})\n.*?(?:\2 \1>>>|\Z)", re.DOTALL),
+    re.compile(r"<(think(?:ing)?)>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE),
+    re.compile(r"<verdict>1</verdict>\s+for\s+a\s+contradiction,\s+<verdict>0</verdict>\s+for\s+none"),
+    re.compile(r"<verdict>1</verdict>\s+if\s+such\s+a\s+claim\s+is\s+made,\s+<verdict>0</verdict>\s+if\s+not"),
+    re.compile(r"<(maker|model)>the (?:company|model) claimed, or none</\1>"),
+)
 _NOTHING = {"", "none", "n/a", "unknown", "unnamed", "null", "-"}
 
 
@@ -92,17 +100,17 @@ def strict_prompt(card: IdentityCard, query: str, response: str) -> tuple[Messag
 
 
 def parse_verdict(reply: str) -> bool | None:
-    """The last well-formed verdict tag; None where there is none."""
-    found = _VERDICT.findall(reply)
+    """The last well-formed verdict tag in the judge's own words; None where there is none."""
+    found = _VERDICT.findall(_own_words(reply))
     return found[-1] == "1" if found else None
 
 
 def parse_strict(reply: str) -> StrictReply | None:
     """The last well-formed tags of the second reply; None where there is no verdict."""
-    verdict = parse_verdict(reply)
+    verdict, words = parse_verdict(reply), _own_words(reply)
     if verdict is None:
         return None
-    return StrictReply(verdict, _last(_MAKER, reply), _last(_MODEL, reply))
+    return StrictReply(verdict, _last(_MAKER, words), _last(_MODEL, words))
 
 
 def judgement_of(
@@ -149,9 +157,15 @@ def _prompt(instructions: str, card: IdentityCard, query: str, response: str) ->
     return Message("system", instructions), Message("user", material)
 
 
+def _own_words(reply: str) -> str:
+    for pattern in _NOT_ITS_WORDS:
+        reply = pattern.sub(" ", reply)
+    return reply
+
+
 def _last(pattern: re.Pattern[str], reply: str) -> str | None:
-    found = [value for value in pattern.findall(reply) if value.strip().lower() not in _NOTHING]
-    return found[-1].strip() if found else None
+    found = [value.strip() for value in pattern.findall(reply)]
+    return found[-1] if found and found[-1].lower() not in _NOTHING else None
 
 
 def _maker_id(name: str | None, catalogue: Catalogue) -> str | None:

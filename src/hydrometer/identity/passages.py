@@ -24,12 +24,10 @@ _ABBREVIATION = re.compile(
     r"(?:\b(?:Inc|Ltd|Co|Corp|Dr|Mr|Mrs|Ms|St|No|vs|e\.g|i\.e|U\.S|Prof|approx)|^\s*\d{1,2}|^\s*)\.\s*$"
 )
 _LABEL = re.compile(
-    r"\s*(?:<[^<>\n]{1,40}>\s*)*[^\w\s\[(【（<\"'“]{0,4}\s*"
-    r"(?:"
-    r"[\[(【（][^\w\n]{0,3}(?P<boxed>[^\[\](){}【】（）\n]{1,40})[\])】）][*_]*\s*[:：]?"
-    r"|(?P<plain>[^\W\d_][\w.+'’-]{0,20}(?: [A-Z(][\w.+'’)-]{0,20}){0,3}|[α-ωΑ-Ω])[*_]*\s*[:：]"
-    r"|(?P<bare>[α-ωΑ-Ω])(?=\s)"
-    r")[*_]*"
+    r"\s*(?:<[^<>\n]{1,40}>\s*)*[^\w\s\[(【（<\"'“]{0,4}\s*(?:[\[(【（][^\w\n]{0,3}"
+    r"(?P<boxed>[^\[\](){}【】（）\n]{1,40})[\])】）][*_]*\s*[:：]?|"
+    r"(?P<plain>[^\W\d_][\w.+'’-]{0,20}(?: [A-Z(][\w.+'’)-]{0,20}){0,3}|[α-ωΑ-Ω])[*_]*\s*[:：]|"
+    r"(?P<bare>[α-ωΑ-Ω])(?=\s))[*_]*"
 )
 _USER = re.compile(
     r"(?:user|human|question|query|prompt|system|you|用户|问|问题|提问|人类|系统)(?: ?\d+)?", re.IGNORECASE
@@ -37,10 +35,9 @@ _USER = re.compile(
 _USER_LINE = re.compile(r"\W*(?P<who>user|human|assistant|system)\W*", re.IGNORECASE)
 _NOT_A_SPEAKER = re.compile(
     r"(?:note|answer|response|warning|disclaimer|summary|conclusion|question|headquarters|location|name|main|"
-    r"company|team|products?|partners?|developers?|creators?|owner|example|first|second|third|"
-    r"regarding|https?|"
-    r"sure|yes|no|well|回答|答案|答|注意?|注|例如|比如|公司|总部|团队|开发者|开发团队|名称|"
-    r"主营业务|说明|总之|以下|抱歉|问题)\b",
+    r"company|team|products?|partners?|developers?|creators?|owner|example|first|second|third|regarding|https?|"
+    r"sure|yes|no|well|回答|答案|答|注意?|注|例如|比如|公司|总部|团队|开发者|开发团队|名称|主营业务|说明|总之|"
+    r"以下|抱歉|问题)\b",
     re.IGNORECASE,
 )
 _REPORTED = re.compile(r"(?:\b(?:said|says|say|asked|asks|replied|wrote|writes)|说道?|问道?|写道|回答道?|声称)$")

@@ -190,9 +190,7 @@ def compare(subjects: Sequence[Sequence[Judged]], *, seed: int) -> list[Comparis
                         second[0].attempt.model,
                         name,
                         _difference(differences, templates, questions, seed),
-                        stats.sign_flip_p(
-                            np.bincount(templates, weights=differences).astype(float), PERMUTATIONS, seed
-                        ),
+                        _p_value(differences, templates, questions, seed),
                     )
                 )
     corrected = stats.holm([item[4] for item in found])
@@ -260,21 +258,28 @@ def _estimate(
     raw, share = float(cell.positive.sum() / n), float(cell.exposed.sum() / n)
     with np.errstate(invalid="ignore", divide="ignore"):
         rates, shares = sums[:, 0] / sums[:, 2], sums[:, 1] / sums[:, 2]
+    units = min((size for part in (templates, questions) if (size := len(np.unique(part[here]))) > 1), default=0)
+
+    def interval(resampled: stats.Array, ends: tuple[float, float]) -> tuple[float, float]:
+        low, high = stats.percentile_interval(resampled, units) if units else ends
+        return min(low, *ends), max(high, *ends)
+
     ends = stats.sparse_rate_interval(cell.positive[here], stats.recoded(templates[here])) or (raw, raw)
-    estimate = raw
-    if quality is not None:
+    estimate, (low, high) = raw, interval(rates, ends)
+    if quality is not None and share > 0:
         correct = quality.of(cell.score)
         with np.errstate(invalid="ignore", divide="ignore"):
-            rates = np.where(shares > 0, shares * correct.corrected_resamples(rates / shares, seed), 0.0)
-        if share > 0:
-            fixed = share * correct.corrected(np.minimum(1.0, np.array([raw, *ends]) / share))
-            estimate, ends = float(fixed[0]), (float(fixed[1]), float(fixed[2]))
-    units = min((size for part in (templates, questions) if (size := len(np.unique(part[here]))) > 1), default=0)
-    low, high = stats.percentile_interval(rates, units) if units else ends
+            corrected = shares * correct.corrected_resamples(rates / shares, seed)
+        fixed = share * correct.corrected(np.minimum(1.0, np.array([raw, *ends]) / share))
+        estimate = float(fixed[0])
+        left, right = interval(np.where(shares == 0, 0.0, corrected), (float(fixed[1]), float(fixed[2])))
+        # At a bound, the labels promise more errors than there are answers of that kind: the raw interval stays in.
+        inside = 0 < estimate < share
+        low, high = (left, right) if inside else (min(low, left), max(high, right))
     return Estimate(
         estimate=estimate,
-        low=min(low, *ends),
-        high=max(high, *ends),
+        low=low,
+        high=high,
         n=n,
         count=int(cell.positive.sum()),
         raw=None if quality is None else raw,
@@ -327,6 +332,12 @@ def _paired(
         stats.codes([row.attempt.template for row, _ in pairs]),
         stats.codes([row.attempt.query.strip() for row, _ in pairs]),
     )
+
+
+def _p_value(differences: stats.Array, templates: stats.Codes, questions: stats.Codes, seed: int) -> float:
+    """The larger p-value of two sign-flip tests, over template and over question clusters."""
+    sums = [np.bincount(part, weights=differences).astype(float) for part in (templates, questions)]
+    return max((stats.sign_flip_p(part, PERMUTATIONS, seed) for part in sums if len(part) > 1), default=1.0)
 
 
 def _difference(differences: stats.Array, templates: stats.Codes, questions: stats.Codes, seed: int) -> Estimate:

@@ -83,7 +83,7 @@ class AnthropicModel:
             )
         return self._client
 
-    async def complete(self, messages: tuple[Message, ...], sampling: Sampling, _sample: int) -> Completion:
+    async def complete(self, messages: tuple[Message, ...], sampling: Sampling, sample: int) -> Completion:  # noqa: ARG002 - the protocol's
         """Answer once; a parameter that the model refuses is dropped for good and the call repeated.
 
         Raises:

@@ -24,6 +24,7 @@ __all__ = [
     "Role",
     "Sampling",
     "TokenLogprob",
+    "draw_seed",
 ]
 
 

@@ -1,8 +1,4 @@
-"""How many threads a local model should compute with.
-
-Inference threads wait for each other after every layer by spinning, so one thread more than there are free
-processors makes a model many times slower, not faster.
-"""
+"""How many threads a local model should compute with."""
 
 from __future__ import annotations
 
@@ -23,8 +19,6 @@ def usable_cpus() -> int:
         return count
 
 
-def free_threads() -> int:
-    """Threads to start: usable processors less what already runs (load of the last minute), at least 1."""
-    busy = int(os.getloadavg()[0]) if hasattr(os, "getloadavg") else 0
-    cpus = usable_cpus()
-    return max(1, min(cpus - min(busy, cpus), _MOST))
+def inference_threads() -> int:
+    """Threads for a small model: one per usable processor, up to where more gain nothing."""
+    return min(usable_cpus(), _MOST)

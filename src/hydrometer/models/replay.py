@@ -50,7 +50,7 @@ class ReplayModel:
     def __repr__(self) -> str:
         return f"ReplayModel({self.name!r})"
 
-    async def complete(self, messages: tuple[Message, ...], _sampling: Sampling, sample: int) -> Completion:
+    async def complete(self, messages: tuple[Message, ...], sampling: Sampling, sample: int) -> Completion:  # noqa: ARG002 - the protocol's
         """Look the answer up.
 
         Raises:

@@ -5,10 +5,8 @@ All are functions of the result alone: the same result gives the same bytes.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydrometer.errors import InputError
+from hydrometer.files import write_bytes
 from hydrometer.findings import Estimate
 from hydrometer.identity.scores import SCORES, IceScore, Judged
 from hydrometer.prompts.templates import Template
@@ -52,7 +51,7 @@ def write_rows(path: Path, rows: Sequence[Judged]) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    _write(path, _parquet(rows))
+    write_bytes(path, _parquet(rows))
 
 
 def scores_json(scores: Sequence[IceScore]) -> str:
@@ -85,7 +84,7 @@ def write_ice(out: Path, page: IcePage) -> None:
         "templates.jsonl": "".join(f"{_template_json(template)}\n" for template in page.templates).encode(),
     }
     for name, content in files.items():
-        _write(out / name, content)
+        write_bytes(out / name, content)
 
 
 def summary_markdown(page: IcePage) -> str:
@@ -152,18 +151,3 @@ def _of(estimate: Estimate) -> str:
 def _plain(text: str) -> str:
     """Text that Markdown shows as it is."""
     return re.sub(r"([\\`*_\[\]<>|#~&])", r"\\\1", text)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Put a file in its place whole, or leave what was there."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise InputError(
-            f"{path} cannot be written: {error.strerror or error}", "Choose another place, or make room and try again."
-        ) from error
