@@ -72,7 +72,8 @@ async def _serve(latency_s: float) -> None:
         message = {"role": "assistant", "content": _answer(body)}
         usage = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
         choices = [{"index": 0, "finish_reason": "stop", "message": message}]
-        return web.json_response({"id": "x", "object": "chat.completion", "created": 1, "model": body["model"], "choices": choices, "usage": usage})  # fmt: skip
+        head = {"id": "x", "object": "chat.completion", "created": 1, "model": body["model"]}
+        return web.json_response({**head, "choices": choices, "usage": usage})
 
     async def show(_request: web.Request) -> web.Response:
         return web.json_response(log)

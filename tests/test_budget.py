@@ -112,7 +112,7 @@ def test_the_bound_on_cost_counts_what_is_in_flight() -> None:
     budget.settle("a/b", 300_000, 0)
     budget.reserve()
     budget.reserve()
-    with pytest.raises(Stopped, match="budget of 1 after 0.3"):
+    with pytest.raises(Stopped, match=r"budget of 1 after 0\.3"):
         budget.reserve()
     budget.settle("a/b", 0, 0)
     budget.reserve()

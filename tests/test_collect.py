@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
@@ -170,7 +171,7 @@ def test_waits_double_up_to_the_longest() -> None:
     collector, _ = in_memory(Policy(attempts=8, base_delay_s=1.0, max_delay_s=4.0))
     collector._breakers["test", "double"] = _patient()
     ask_all(collector, Double(script), ["q"])
-    waits = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    waits = [later - earlier for earlier, later in itertools.pairwise(times)]
     for wait, ceiling in zip(waits, [1, 2, 4, 4, 4, 4, 4], strict=True):
         assert 0.1 * ceiling - 1e-9 <= wait <= ceiling + 1e-9
 

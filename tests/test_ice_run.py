@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doubles import Answer, Double, failure
+from doubles import Answer, Double, Script, failure
 from faulty_server import FaultyServer
 
 import hydrometer
@@ -53,7 +53,7 @@ def leaks(text: str, attempt: int) -> str:
 
 def rewrites(text: str, attempt: int) -> str:
     """A mutator with few words, so that mutants of one wave coincide."""
-    return f"This is rewriting number {digest(text) % 5} of a short scene in which a robot is asked: {{query}} And it answers truly."
+    return f"Rewriting number {digest(text) % 5} of a short scene. A robot is asked: {{query}} And it answers truly."
 
 
 def run_once(
@@ -162,6 +162,7 @@ def test_equal_mutants_of_one_wave_are_refused_the_same_way_in_any_order(tmp_pat
         await asyncio.sleep(rng.random() / 200)
         return rewrites(text, attempt)
 
+    mutators: list[tuple[Script, int]] = [(rewrites, 1), (late, 64), (late, 64)]
     runs = [
         run_once(
             tmp_path / str(number),
@@ -169,8 +170,8 @@ def test_equal_mutants_of_one_wave_are_refused_the_same_way_in_any_order(tmp_pat
             mutator=Double(script, name="test/mutator"),
             search="random",
             concurrency=concurrency,
-        )  # type: ignore[arg-type]
-        for number, (script, concurrency) in enumerate([(rewrites, 1), (late, 64), (late, 64)])
+        )
+        for number, (script, concurrency) in enumerate(mutators)
     ]
     assert plain(runs[0]) == plain(runs[1]) == plain(runs[2])
     assert runs[0].refused_mutants["duplicate"] > 0

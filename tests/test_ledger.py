@@ -164,7 +164,7 @@ def test_everything_that_determines_the_answer_changes_the_key() -> None:
         Call(BASE.endpoint, BASE.model, (Message("user", "s"), Message("user", "你好")), BASE.sampling, 0),
         Call(BASE.endpoint, BASE.model, BASE.messages, BASE.sampling, 1),
     ]
-    samplings = [
+    samplings: list[dict[str, Any]] = [
         {"temperature": 0.5},
         {"temperature": None},
         {"top_p": 1.0},
@@ -179,7 +179,7 @@ def test_everything_that_determines_the_answer_changes_the_key() -> None:
         {"logprobs": 5},
     ]
     for change in samplings:
-        sampling = Sampling(**{"temperature": 0.0, "max_tokens": 5, **change})  # type: ignore[arg-type]
+        sampling = Sampling(**{"temperature": 0.0, "max_tokens": 5, **change})
         other.append(Call(BASE.endpoint, BASE.model, BASE.messages, sampling, 0))
     assert len({key(BASE), *map(key, other)}) == len(other) + 1
 
@@ -506,7 +506,7 @@ def test_a_killed_writer_leaves_whole_rows_or_none(tmp_path: Path) -> None:
             if number % 8 == 0:
                 copy = tmp_path / f"copy{number}"
                 copy.mkdir()
-                for file in tmp_path.glob("l*"):
+                for file in (tmp_path / name for name in ("l", "l-wal", "l-shm")):
                     shutil.copy(file, copy / file.name)
 
     asyncio.run(write())
@@ -547,8 +547,17 @@ def test_ledger_json_is_one_document_with_runs_models_failures_and_cost(filled: 
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     assert document["models"] == [
-        {"model": "test/m", "purpose": "subject", "calls": 3, "failed": 1, "tokens_in": 4000, "tokens_out": 500, "mean_latency_s": 3.0, "cost": pytest.approx(0.013)}
-    ]  # fmt: skip
+        {
+            "model": "test/m",
+            "purpose": "subject",
+            "calls": 3,
+            "failed": 1,
+            "tokens_in": 4000,
+            "tokens_out": 500,
+            "mean_latency_s": 3.0,
+            "cost": pytest.approx(0.013),
+        }
+    ]
     assert document["failures"] == [{"model": "test/m", "failure": "timeout", "count": 1}]
     ((run_row),) = document["runs"]
     assert (run_row["status"], run_row["calls"], run_row["failed"], run_row["command"]) == ("done", 3, 1, "test")

@@ -142,8 +142,11 @@ def test_t_quantile_is_that_of_the_tables(freedom: int, table: float) -> None:
 
 @pytest.mark.parametrize(
     ("hits", "n", "low", "high"),
-    [(0, 10, 0.0, 0.27753), (10, 10, 0.72247, 1.0), (5, 10, 0.23659, 0.76341), (1, 20, 0.00888, 0.23613), (81, 263, 0.25529, 0.36618)],
-)  # fmt: skip
+    [
+        *((0, 10, 0.0, 0.27753), (10, 10, 0.72247, 1.0), (5, 10, 0.23659, 0.76341)),
+        *((1, 20, 0.00888, 0.23613), (81, 263, 0.25529, 0.36618)),
+    ],
+)
 def test_wilson_interval_by_hand(hits: int, n: int, low: float, high: float) -> None:
     assert stats.wilson_interval(hits / n, n) == pytest.approx((low, high), abs=2e-4)
 

@@ -39,7 +39,7 @@ class Comparison(Finding):
         b: second subject.
         score: which score is compared.
         difference: rate of `a` minus rate of `b`, with its interval.
-        p: two-sided p-value of the sign-flip permutation test: the larger one of templates and of questions as clusters.
+        p: two-sided p-value of the sign-flip permutation test, the larger one over template and question clusters.
         p_corrected: after Holm's correction over all comparisons of the run.
         distinguishable: whether `p_corrected` is below the significance level.
     """

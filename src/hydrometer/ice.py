@@ -29,8 +29,8 @@ from hydrometer.rows import content_id
 from hydrometer.session import Session
 
 #: Budgets and answer lengths by default: those of the published run; for a model on this machine, what two cores do
-#: in about two minutes.
-DEFAULT_BUDGET = {"embedded": 80, "hf": 400}
+#: in about a minute.
+DEFAULT_BUDGET = {"embedded": 120, "hf": 400}
 DEFAULT_MAX_TOKENS = {"embedded": 48}
 PUBLISHED_BUDGET = 1000
 REMOTE_MAX_TOKENS = 512

@@ -120,7 +120,8 @@ def sparse_rate_interval(positives: Array, clusters: Codes, level: float = 0.95)
         clusters: cluster codes, shape (n,).
         level: nominal coverage.
     """
-    size = sparse_size(np.bincount(clusters, weights=positives), np.bincount(clusters).astype(np.float64))
+    hits = np.asarray(np.bincount(clusters, weights=positives), dtype=np.float64)
+    size = sparse_size(hits, np.asarray(np.bincount(clusters), dtype=np.float64))
     return None if size is None else wilson_interval(float(positives.mean()), size, level)
 
 

@@ -38,7 +38,7 @@ def run(
         typer.Option(help="mcts, random, fixed or mcts-published [default: mcts; fixed for several subjects]."),
     ] = None,
     budget: Annotated[
-        int | None, typer.Option(metavar="N", help="Questions put to each subject [default: 1000; embedded 80].")
+        int | None, typer.Option(metavar="N", help="Questions put to each subject [default: 1000; embedded 120].")
     ] = None,
     templates: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Seed templates in place of ours (csv, json, jsonl, toml).")
