@@ -51,7 +51,8 @@ def figure(scores: list[IceScore]) -> str:
 
     height = ROW * len(scores) + 70
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="14">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}"',
+        ' font-family="sans-serif" font-size="14">',
         "<title>Strict score with its 95 % interval over templates and questions</title>",
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
     ]

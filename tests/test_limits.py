@@ -187,14 +187,24 @@ def test_a_refusal_after_success_must_repeat() -> None:
 
 @pytest.mark.parametrize("kind", ["connection", "timeout", "server", "malformed"])
 def test_a_model_that_never_answered_is_given_up_after_the_threshold(kind: str) -> None:
-    breaker = Breaker(threshold=4)
+    breaker = Breaker(threshold=4, grace_s=2.0)
     for _ in range(3):
-        breaker.failed(failure(kind), now=0.0)
+        breaker.failed(failure(kind), now=5.0)
     assert breaker.reason is None
-    breaker.failed(failure(kind, "dead"), now=0.0)
+    breaker.failed(failure(kind, "dead"), now=7.0)
     assert breaker.reason is not None
     assert "4 attempts in a row" in breaker.reason
     assert "dead" in breaker.reason
+
+
+def test_many_failures_in_one_moment_at_the_start_make_wary_but_do_not_end_a_run() -> None:
+    breaker = Breaker(threshold=4, grace_s=2.0)
+    for _ in range(64):
+        breaker.failed(failure("server"), now=5.0)
+    assert breaker.reason is None
+    assert breaker.wary
+    breaker.succeeded(6.0)
+    assert not breaker.wary
 
 
 def test_a_short_outage_after_success_is_waited_out() -> None:

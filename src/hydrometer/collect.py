@@ -43,6 +43,8 @@ class Policy:
     max_retry_after_s: float = 120.0
 
 
+#: Silence after failures in a row, so that an outage is not met with calls as fast as they fail.
+_OUTAGE_PAUSE_S = 1.0
 #: Fewer attempts where another one seldom helps or costs much time.
 _ATTEMPTS = {FailureKind.TIMEOUT: 3, FailureKind.MALFORMED: 3, FailureKind.EMPTY: 2}
 
@@ -212,6 +214,8 @@ class Collector:
                 FailureKind.QUOTA, f"asked to wait {wait:.0f} s: {failure.message}", status=failure.status
             )
         job.breaker.failed(failure, now)
+        if job.breaker.wary and job.breaker.reason is None and self._stop is None:
+            job.limit.pushed_back(now, started, _OUTAGE_PAUSE_S)
         return failure
 
     def _lane(self, model: Model) -> tuple[AdaptiveLimit, Breaker]:

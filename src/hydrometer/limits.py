@@ -102,20 +102,29 @@ class Breaker:
     """Decides when a model is not worth another call in this run.
 
     A refused key, an unknown model or an exhausted quota opens it at once, unless calls have succeeded before: then
-    only when it repeats. A model that never answered is given up after a few failures in a row; one that did answer
-    only after it has been silent for `patience_s`, so that a short outage is waited out.
+    only when it repeats. A model that never answered is given up after a few failures in a row over some seconds; one
+    that did answer only after it has been silent for `patience_s`, so that a short outage is waited out.
 
     Args:
         threshold: failures in a row that open it.
+        grace_s: seconds that the failures must span where no call has succeeded, so that one bad moment at the start,
+            in which many calls fail at once, does not end a run.
         patience_s: seconds since the last success before an outage counts.
     """
 
-    def __init__(self, threshold: int = 8, patience_s: float = 60.0) -> None:
+    def __init__(self, threshold: int = 8, grace_s: float = 2.0, patience_s: float = 60.0) -> None:
         self.threshold = threshold
+        self.grace_s = grace_s
         self.patience_s = patience_s
         self.reason: str | None = None
         self._in_a_row = 0
+        self._first_failure = 0.0
         self._last_success: float | None = None
+
+    @property
+    def wary(self) -> bool:
+        """Whether so many calls have failed in a row that the next ones had better wait a moment."""
+        return self._in_a_row >= self.threshold
 
     def succeeded(self, now: float) -> None:
         """Note an answer."""
@@ -133,9 +142,14 @@ class Breaker:
             if self._last_success is None or self._in_a_row >= self.threshold:
                 self.reason = failure.message
         elif failure.kind in _OUTAGE:
+            if self._in_a_row == 0:
+                self._first_failure = now
             self._in_a_row += 1
-            silent = self._last_success is None or now - self._last_success >= self.patience_s
-            if self._in_a_row >= self.threshold and silent:
+            if self._last_success is None:
+                lasting = now - self._first_failure >= self.grace_s
+            else:
+                lasting = now - self._last_success >= self.patience_s
+            if self._in_a_row >= self.threshold and lasting:
                 self.reason = f"no answer in {self._in_a_row} attempts in a row, last: {failure.message}"
 
 

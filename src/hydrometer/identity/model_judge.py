@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from hydrometer.fences import fenced
 from hydrometer.identity.cards import Catalogue, IdentityCard
@@ -145,8 +146,9 @@ def judgement_of(
 
 
 def fingerprint(model: str, endpoint: str, settings: dict[str, object]) -> str:
-    """SHA-256 over everything that determines this judge's verdicts."""
-    parts = [LOOSE_INSTRUCTIONS, STRICT_INSTRUCTIONS, REMINDER, ATTEMPTS, model, endpoint, settings]
+    """SHA-256 over what determines this judge's verdicts: this module (wording, parsing), the model, its settings."""
+    own = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    parts = [LOOSE_INSTRUCTIONS, STRICT_INSTRUCTIONS, REMINDER, own, model, endpoint, settings]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

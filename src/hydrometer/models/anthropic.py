@@ -18,7 +18,8 @@ from hydrometer.models.base import CallFailure, Capabilities, Completion, Endpoi
 from hydrometer.models.failures import refused_parameter
 from hydrometer.models.presets import forbid_when_offline, is_local, public_address
 from hydrometer.models.transport import attempt, http_client
-from hydrometer.models.wire import MAX_ANSWER_CHARS, clean
+from hydrometer.models.wire import MAX_ANSWER_CHARS
+from hydrometer.rows import well_formed
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -135,10 +136,10 @@ def _body(model: str, messages: tuple[Message, ...], sampling: Sampling, refused
     body: dict[str, Any] = {
         "model": model,
         "max_tokens": sampling.max_tokens or DEFAULT_MAX_TOKENS,
-        "messages": [{"role": m.role, "content": clean(m.content)} for m in messages if m.role != "system"],
+        "messages": [{"role": m.role, "content": well_formed(m.content)} for m in messages if m.role != "system"],
     }
     if system:
-        body["system"] = clean(system)
+        body["system"] = well_formed(system)
     if sampling.stop:
         body["stop_sequences"] = list(sampling.stop)
     optional = {name: getattr(sampling, name) for name in _OPTIONAL if name not in refused}
@@ -157,7 +158,7 @@ def _parse(content: bytes, content_type: str, *, latency_s: float, dropped: tupl
     try:
         data = json.loads(content)
         blocks = data["content"] if isinstance(data["content"], list) else [data["content"]]
-        text = clean("".join(block["text"] for block in blocks if block["type"] == "text"))
+        text = well_formed("".join(block["text"] for block in blocks if block["type"] == "text"))
     except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise CallFailure(FailureKind.MALFORMED, f"not a message: {type(error).__name__}: {error}") from None
     if len(text) > MAX_ANSWER_CHARS:

@@ -60,7 +60,7 @@ def _release(path: Path) -> None:
 
 
 def _start(path: Path, alias: str) -> Any:
-    # OpenMP threads spin while they wait for each other: with a busy neighbour that made calls up to eight times slower.
+    # OpenMP threads spin while they wait for each other: with a busy neighbour, up to eight times slower.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     import xllamacpp
 

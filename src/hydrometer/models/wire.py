@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hydrometer.models.base import CallFailure, Completion, FailureKind, Message, Sampling, TokenLogprob, draw_seed
 from hydrometer.models.failures import classify, redact, refused_parameter
 from hydrometer.models.frame import frame_prompt, frame_stops, trim_at_stop
+from hydrometer.rows import well_formed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -63,9 +64,9 @@ class Dialect:
         sent = {self._rename.get(name, name): name for name in kept}
         body: dict[str, Any] = {"model": model}
         if self.base:
-            body["prompt"] = clean(frame_prompt(messages))
+            body["prompt"] = well_formed(frame_prompt(messages))
         else:
-            body["messages"] = [{"role": message.role, "content": clean(message.content)} for message in messages]
+            body["messages"] = [{"role": message.role, "content": well_formed(message.content)} for message in messages]
         body.update({wire: kept[name] for wire, name in sent.items()})
         if not self.base and "logprobs" in kept and sampling.logprobs:
             body["top_logprobs"] = sampling.logprobs
@@ -107,15 +108,6 @@ class Dialect:
         return tuple(name for name, asked in wanted.items() if asked and name in self._dropped)
 
 
-def clean(text: str) -> str:
-    """Replace lone surrogates, which no UTF-8 file, request or table can hold."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
 def parse_completion(
     content: bytes,
     content_type: str,
@@ -154,7 +146,7 @@ def parse_completion(
     text = _text(choice, base=base)
     if len(text) > MAX_ANSWER_CHARS:
         raise CallFailure(FailureKind.MALFORMED, f"an answer of {len(text):,} characters (limit {MAX_ANSWER_CHARS:,})")
-    text = clean(text)
+    text = well_formed(text)
     if base:
         text, cut = trim_at_stop(text, sampling.stop)
         finish = "stop" if cut else finish
@@ -172,7 +164,7 @@ def parse_completion(
         completion_tokens=tokens,
         latency_s=latency_s,
         logprobs=logprobs,
-        served_model=clean(served)[:200] if isinstance(served, str) and served else None,
+        served_model=well_formed(served)[:200] if isinstance(served, str) and served else None,
         dropped=dropped,
     )
 
@@ -248,15 +240,19 @@ def _logprobs(data: Any) -> tuple[TokenLogprob, ...] | None:
         if isinstance(content := data.get("content"), list):
             return tuple(
                 TokenLogprob(
-                    clean(item["token"]),
+                    well_formed(item["token"]),
                     _finite(item["logprob"]),
-                    tuple((clean(top["token"]), _finite(top["logprob"])) for top in item.get("top_logprobs") or ()),
+                    tuple(
+                        (well_formed(top["token"]), _finite(top["logprob"])) for top in item.get("top_logprobs") or ()
+                    ),
                 )
                 for item in content
             )
         tops = data.get("top_logprobs") or [None] * len(data["tokens"])
         return tuple(
-            TokenLogprob(clean(token), _finite(value), tuple((clean(t), _finite(v)) for t, v in (top or {}).items()))
+            TokenLogprob(
+                well_formed(token), _finite(value), tuple((well_formed(t), _finite(v)) for t, v in (top or {}).items())
+            )
             for token, value, top in zip(data["tokens"], data["token_logprobs"], tops, strict=True)
         )
     except (KeyError, TypeError, ValueError, AttributeError):
