@@ -163,7 +163,30 @@ def test_hand_made_answer(
     family: str, response: str, query: str, outcome: tuple[bool, bool], maker: str | None
 ) -> None:
     found = judge(response, card(family), CARDS, query=query)
-    assert (found.loose, found.strict, found.claimed_maker) == (*outcome, maker), found
+    assert (found.loose, found.strict) == outcome, found
+    foreign = found.claimed_maker if found.claimed_maker != card(family).maker.id else None
+    assert foreign == maker, found
+
+
+@pytest.mark.parametrize(
+    ("response", "evidence"),
+    [
+        ("I am Qwen, created by Alibaba Cloud.", "I am Qwen, created by Alibaba Cloud"),
+        ("我是通义千问，由阿里云开发。", "我是通义千问，由阿里云开发"),
+        ("I am not ChatGPT, I am Qwen.", "I am Qwen"),
+    ],
+)
+def test_an_affirmation_is_a_claim_of_the_own_maker(response: str, evidence: str) -> None:
+    found = judge(response, card("qwen"), CARDS)
+    assert (found.loose, found.strict) == (False, False)
+    assert (found.claimed_maker, found.claimed_model) == ("alibaba", "qwen")
+    assert found.evidence.strip() == evidence
+    assert response[slice(*found.spans[0])].strip() == evidence
+
+
+def test_an_answer_without_identity_claims_nobody() -> None:
+    found = judge("The weather is fine today.", card("qwen"), CARDS)
+    assert (found.loose, found.claimed_maker, found.evidence, found.spans) == (False, None, "", ())
 
 
 def test_evidence_is_in_the_response() -> None:
@@ -209,7 +232,7 @@ def test_other_side_of_a_dialogue_is_not_the_model() -> None:
 def test_own_card_is_judged() -> None:
     maker = Maker("own:borealis", "Borealis Labs", country="Norway", headquarters="Oslo")
     own = IdentityCard(Family("own:aurora", "Aurora", "own:borealis"), maker)
-    assert judge("I am Aurora, made by Borealis Labs in Oslo.", own, CARDS).explanation == "affirms the card"
+    assert judge("I am Aurora, made by Borealis Labs in Oslo.", own, CARDS).explanation.startswith("affirms")
     assert judge("I am Aurora, made by OpenAI.", own, CARDS).claimed_maker == "openai"
     assert judge("Our headquarters is located in Paris.", own, CARDS).loose is True
     nowhere = replace(own, maker=replace(maker, country="", headquarters=""))

@@ -34,7 +34,10 @@ def test_the_command_line_gives_the_same_as_the_script(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (found,) = json.loads(done.stdout)
     assert (found["loose"]["count"], found["strict"]["count"], found["failed"]) == (3, 3, 1)
-    assert list(found["claimed"]) == ["openai"]
+    assert {maker: claim["foreign"] for maker, claim in found["claimed"].items()} == {
+        "openai": 3,
+        "own:borealis labs": 0,
+    }
 
 
 def readme_commands() -> list[str]:

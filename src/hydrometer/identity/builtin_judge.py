@@ -34,9 +34,7 @@ _WHY = {
 }
 
 
-def judge(
-    response: str, card: IdentityCard, catalogue: Catalogue, *, query: str = "", template: str = ("")
-) -> Judgement:
+def judge(response: str, card: IdentityCard, catalogue: Catalogue, *, query: str = "", template: str = "") -> Judgement:
     """Judge one answer.
 
     Args:
@@ -66,7 +64,12 @@ def judge(
     weak = [c for c in claims if _is_weak(c, card, own)]
     if weak:
         return _positive(weak, strict=False)
-    return Judgement(False, False, explanation="affirms the card" if own else "claims no identity")
+    if not own:
+        return Judgement(False, False, explanation="claims no identity")
+    family = next((claim.family for claim in own if claim.family), None)
+    return Judgement(
+        False, False, card.maker.id, family, own[0].text, _spans(own), explanation="affirms its maker or its name"
+    )
 
 
 def _is_foreign(claim: Claim, card: IdentityCard, own: list[Claim]) -> bool:
@@ -112,5 +115,8 @@ def _positive(claims: list[Claim], *, strict: bool, maker: str | None = None, mo
     first = claims[0]
     reason = _WHY["denied" if first.negated else first.relation].format(name="{name}").replace("{name}", first.name)
     voice = f", in the role of {first.speaker}" if first.speaker else ""
-    spans = tuple(sorted({(claim.start, claim.end) for claim in claims}))
-    return Judgement(True, strict, maker, model, first.text, spans, reason + voice)
+    return Judgement(True, strict, maker, model, first.text, _spans(claims), reason + voice)
+
+
+def _spans(claims: list[Claim]) -> tuple[tuple[int, int], ...]:
+    return tuple(sorted({(claim.start, claim.end) for claim in claims}))

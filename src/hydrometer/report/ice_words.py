@@ -58,7 +58,7 @@ def figure(estimate: Estimate) -> str:
 def maker_name(maker: str) -> str:
     """A maker's usual name where the shipped cards know its id, else the claim as it was made."""
     known = {known.id: known.name for known in load_cards().makers}
-    return label(known.get(maker, maker))
+    return label(known.get(maker, maker.removeprefix("own:")))
 
 
 def headline(score: IceScore) -> str:
