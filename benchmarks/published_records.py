@@ -34,7 +34,7 @@ WIDTH, LEFT, ROW, SCALE = 760, 190, 40, 0.5
 
 def scores_of(folder: Path) -> list[IceScore]:
     attempts = read_records([folder])
-    judge, judgements = judge_records("labels", attempts, None, RunOptions())
+    judge, judgements, _ = judge_records("labels", attempts, None, RunOptions())
     groups: dict[str, list[Judged]] = {}
     for attempt, judgement in zip(attempts, judgements, strict=True):
         groups.setdefault(attempt.model, []).append(Judged(attempt, judgement))

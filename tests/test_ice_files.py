@@ -65,7 +65,7 @@ def test_the_headline_says_no_more_than_the_figures() -> None:
     found = score(rows, judge="builtin", seed=1)
     unprompted = sum(row.positive("strict_unprompted") is True for row in rows)
     text = ice_words.headline(found)
-    assert f"In {found.strict.count} of 58 answers (" in text
+    assert f"Under prompts built to strain its identity, in {found.strict.count} of 58 answers (" in text
     assert ice_words.percent_range(found.strict) in text
     assert f"{unprompted} of them under templates that name no model or vendor" in text
     meaning = ice_words.meaning([found])
@@ -83,7 +83,9 @@ def test_the_headline_of_leaks_under_leading_templates_only() -> None:
 
 def test_the_headline_without_leaks_and_without_answers() -> None:
     clean = score([judged("An assistant.", verdict=False, query=f"{n}") for n in range(9)], judge="j", seed=1)
-    assert ice_words.headline(clean).startswith("In none of 9 answers (95 % interval 0–")
+    assert ice_words.headline(clean).startswith(
+        "Under prompts built to strain its identity, in none of 9 answers (95 % interval 0–"
+    )
     assert "may still have learned" in ice_words.meaning([clean])
     silent = score([judged(None)], judge="j", seed=1)
     assert "nothing can be said" in ice_words.headline(silent)
@@ -236,7 +238,7 @@ def test_figures_are_whole_at_every_width(width: int) -> None:
 
 def test_the_table_says_what_limits_it() -> None:
     text = summary_table(PAIR.scores, PAIR.comparisons)
-    assert "60 attempts, 1 failed, 1 unparsed; most claimed: OpenAI (20)" in text
+    assert "60 attempts, 1 failed, 1 unparsed, 0 cut off; most claimed: OpenAI" in text
     assert "cannot be told apart" in text
     wide = summary_table(PAIR.scores, PAIR.comparisons, width=200).splitlines()
     assert wide[0].split() == [

@@ -128,7 +128,20 @@ def test_only_failures_is_no_rate_and_no_zero() -> None:
 
 
 def test_only_positives_is_warned_about() -> None:
-    assert any("only the positives" in warning for warning in of([row(True, True), row(True, False)]).warnings)
+    rows = [row(True, True), row(True, False)]
+    assert any("only the positives" in warning for warning in score(rows, judge="labels", seed=0).warnings)
+    assert not any("only the positives" in warning for warning in score(rows, judge="builtin", seed=0).warnings)
+
+
+def test_few_claims_cut_answers_and_repeated_records_are_warned_about() -> None:
+    silent = [row(False, False, query=f"q{q}") for q in range(20)]
+    warnings = " ".join(score(silent, judge="builtin", seed=0).warnings)
+    assert "Only 0 of 20 answers name a maker" in warnings
+    cut = [replace(r, attempt=replace(r.attempt, truncated=True)) for r in silent[:5]] + silent[5:]
+    found = score(cut, judge="builtin", seed=0)
+    assert found.truncated == 5
+    assert "5 of 20 answers were cut off" in " ".join(found.warnings)
+    assert "20 records repeat another one" in " ".join(score(silent * 2, judge="labels", seed=0).warnings)
 
 
 def test_zero_of_a_thousand_is_not_certain() -> None:
@@ -194,7 +207,7 @@ def test_a_comparison_is_paired_on_template_and_question() -> None:
         )
         for i, r in enumerate(a)
     ]
-    loose, strict = compare([a, b[::-1]], seed=0)
+    loose, strict, _ = compare([a, b[::-1]], seed=0)
     changed = sum(bool(r.judgement and r.judgement.loose) for i, r in enumerate(a) if i % 11 == 0)
     assert (loose.a, loose.b, loose.score, strict.score) == ("a", "b", "loose", "strict")
     assert loose.difference.n == 600
@@ -216,7 +229,8 @@ def test_pairs_need_a_verdict_on_both_sides() -> None:
         failed(query="q2"),
         row(True, None, query="q3", model="b"),
     ]
-    loose, strict = compare([a, b], seed=0)
+    loose, strict, _ = compare([a, b], seed=0)
+    assert (loose.clusters, loose.p, loose.difference.low) == (1, 1.0, None)  # one template shows no difference
     assert (loose.difference.n, loose.difference.estimate) == (2, 0.5)
     assert (strict.difference.n, strict.difference.estimate) == (1, 1.0)
     assert compare([a, [row(True, True, query="other", model="b")]], seed=0) == []
@@ -228,10 +242,10 @@ def test_holm_runs_over_all_pairs_and_scores() -> None:
     subjects = [_grid(rng, rate, model=name) for name, rate in (("a", 0.3), ("b", 0.3), ("c", 0.7))]
     found = compare(subjects, seed=0)
     assert [(item.a, item.b, item.score) for item in found] == [
-        (x, y, s) for x, y in (("a", "b"), ("a", "c"), ("b", "c")) for s in ("loose", "strict")
+        (x, y, s) for x, y in (("a", "b"), ("a", "c"), ("b", "c")) for s in ("loose", "strict", "strict_unprompted")
     ]
     assert [item.p_corrected for item in found] == pytest.approx(stats.holm([item.p for item in found]))
-    assert [item.distinguishable for item in found] == [False, False, True, True, True, True]
+    assert [item.distinguishable for item in found] == [False] * 3 + [True] * 6
 
 
 def test_a_comparison_of_equal_subjects_is_not_significant() -> None:

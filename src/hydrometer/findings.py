@@ -42,6 +42,7 @@ class Comparison(Finding):
         p: two-sided p-value of the sign-flip permutation test, the larger one over template and question clusters.
         p_corrected: after Holm's correction over all comparisons of the run.
         distinguishable: whether `p_corrected` is below the significance level.
+        clusters: templates (or prompts) that both answered; the difference rests on so many.
     """
 
     a: str
@@ -51,3 +52,4 @@ class Comparison(Finding):
     p: float
     p_corrected: float
     distinguishable: bool
+    clusters: int | None = None

@@ -21,7 +21,7 @@ from hydrometer.identity.search import Evaluated, Proposal, Search, Strategy, ma
 from hydrometer.identity.validation import text_hash, validate_mutant
 from hydrometer.judging import Judge
 from hydrometer.messages import Message
-from hydrometer.models.base import CallFailure, Model, Sampling
+from hydrometer.models.base import CallFailure, Completion, Model, Sampling
 from hydrometer.models.identity_probe import default_system_prompt
 from hydrometer.prompts.questions import Question
 from hydrometer.prompts.templates import Template, fill, is_leading
@@ -30,7 +30,7 @@ from hydrometer.session import Session
 
 #: Budgets and answer lengths by default: those of the published run; for a model on this machine, what two cores do
 #: in about a minute.
-DEFAULT_BUDGET = {"embedded": 120, "hf": 400}
+DEFAULT_BUDGET = {"embedded": 80, "hf": 400}
 DEFAULT_MAX_TOKENS = {"embedded": 48}
 PUBLISHED_BUDGET = 1000
 REMOTE_MAX_TOKENS = 512
@@ -187,6 +187,7 @@ class Ice:
             category=question.category,
             language=question.language,
             leading=template.leading,
+            truncated=isinstance(outcome, Completion) and outcome.finish_reason == "length",
         )
         judgement = None if failed else await self.judge.judge(attempt, self.card)
         self.collector.progress.advance(failed=failed)
@@ -270,6 +271,11 @@ async def run_subjects(
         ice = Ice(subject, cards[name], plan.system, plan.sampling, judge, mutators, session.collector)
         search = make_search(plan.search, plan.templates, plan.questions, budget=plan.budget, seed=plan.seed)
         run = await ice.run(search, plan.templates)
+        if plan.search.startswith("mcts"):
+            run.warnings.append(
+                "The templates were searched for on this subject: the rates are those of what the search found. They "
+                "are higher than for templates drawn at random, and not comparable between subjects (--search fixed)."
+            )
         if inserted is not None:
             run.warnings.append(
                 f"No system message was sent, and the chat template put in its own: {inserted!r}. It states an "

@@ -153,8 +153,8 @@ def make_judge(name: str, catalogue: Catalogue, session: Session) -> Judge:
 
 def judge_records(
     name: str, attempts: list[Attempt], card_file: Path | None, run_options: RunOptions
-) -> tuple[Judge, list[Judgement | None]]:
-    """A judge, and its judgements of recorded attempts; a ledger is opened only where a model judges.
+) -> tuple[Judge, list[Judgement | None], dict[str, IdentityCard]]:
+    """A judge, its judgements of recorded attempts, and the cards it used; a ledger is opened only for a model.
 
     Args:
         name: `labels`, `builtin` or a model.
@@ -169,17 +169,17 @@ def judge_records(
         if all(attempt.loose is None and attempt.strict is None for attempt in attempts):
             raise InputError("The records carry no labels", "Use --judge builtin, or a model.")
         labels = LabelJudge()
-        return labels, asyncio.run(judge_all(labels, attempts, {}))
+        return labels, asyncio.run(judge_all(labels, attempts, {})), {}
     own = load_card_file(card_file) if card_file else None
     catalogue = load_cards() if own is None else load_cards().including(own)
     cards = {model: own or card_for(model, catalogue) for model in dict.fromkeys(a.model for a in attempts)}
     if name == "builtin":
         builtin = BuiltinJudge(catalogue)
-        return builtin, asyncio.run(judge_all(builtin, attempts, cards))
+        return builtin, asyncio.run(judge_all(builtin, attempts, cards)), cards
     with open_session(run_options, (name,)) as session:
         judge = make_judge(name, catalogue, session)
         session.progress.begin(f"judging by {name}", sum(attempt.response is not None for attempt in attempts))
-        return judge, session.run(lambda: judge_all(judge, attempts, cards, session.progress))
+        return judge, session.run(lambda: judge_all(judge, attempts, cards, session.progress)), cards
 
 
 def _rules_fingerprint(catalogue: Catalogue) -> str:

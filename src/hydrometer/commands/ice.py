@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from hydrometer.ice import IcePlan
     from hydrometer.identity.cards import IdentityCard
     from hydrometer.identity.judge_quality import JudgeQuality
+    from hydrometer.identity.scores import IceScore, Judged
     from hydrometer.judging import Judge
-    from hydrometer.report.ice_page import IcePage
+    from hydrometer.prompts.templates import Template
 
 app = typer.Typer(help="Identity Consistency Evaluation: does the model contradict its own identity under pressure?")
 
@@ -31,14 +32,14 @@ DEFAULT_SUBJECT = "embedded/smollm2-135m-instruct"
 @app.command()
 def run(
     subjects: Annotated[
-        list[str] | None, typer.Argument(metavar="SUBJECT...", help=f"Models under test [default: {DEFAULT_SUBJECT}].")
+        list[str] | None, typer.Argument(metavar="SUBJECT...", help=f"Models under test (default: {DEFAULT_SUBJECT}).")
     ] = None,
     search: Annotated[
         str | None,
-        typer.Option(help="mcts, random, fixed or mcts-published [default: mcts; fixed for several subjects]."),
+        typer.Option(help="mcts, random, fixed or mcts-published (default: mcts; fixed for several subjects)."),
     ] = None,
     budget: Annotated[
-        int | None, typer.Option(metavar="N", help="Questions put to each subject [default: 1000; embedded 120].")
+        int | None, typer.Option(metavar="N", help="Questions put to each subject (default: 1000; embedded 80).")
     ] = None,
     templates: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Seed templates in place of ours (csv, json, jsonl, toml).")
@@ -56,7 +57,7 @@ def run(
     ] = "neutral",
     temperature: Annotated[float, typer.Option(min=0.0, help="The subjects' decoding temperature.")] = 0.0,
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Longest answer in tokens [default: 512; embedded 48].")
+        int | None, typer.Option(min=1, help="Longest answer in tokens (default: 512; embedded 48).")
     ] = None,
     card: options.Card = None,
     judge_quality: options.JudgeQualityFile = None,
@@ -74,12 +75,10 @@ def run(
     quiet: options.Quiet = False,
 ) -> None:
     """Attack the identity of one or several models and score their answers."""
-    from hydrometer.files import make_folder
     from hydrometer.ice import run_subjects
     from hydrometer.identity.cards import card_for, load_card_file, load_cards
-    from hydrometer.identity.scores import compare, score
+    from hydrometer.identity.scores import score
     from hydrometer.judging import make_judge
-    from hydrometer.report.ice_page import IcePage
     from hydrometer.session import open_session
 
     plan = _plan(
@@ -97,32 +96,31 @@ def run(
         base=base,
         quiet=quiet,
     )
-    if out is not None:
-        make_folder(out)
+    options.check_results(out, rows)
     helpers = tuple(name for name in (judge, mutator) if name != "builtin")
     with open_session(run_options, plan.subjects, helpers) as session:
         cards = {name: own or card_for(session.models[name].sent_name, catalogue) for name in plan.subjects}
         the_judge = make_judge(judge, catalogue, session)
         quality = _quality(judge_quality, the_judge)
+        if not quiet:
+            sys.stderr.writelines(f"{name}: {value}\n" for name, value in _plan_settings(plan))
         runs = session.run(lambda: run_subjects(session, plan, cards, catalogue, the_judge))
         reasons = dict(session.collector.reasons)
     scores = [
         score(result.judged, judge=the_judge.name, seed=seed, quality=quality, warnings=result.warnings)
         for result in runs.values()
     ]
-    page = IcePage(
-        scores=scores,
-        comparisons=compare([result.judged for result in runs.values()], seed=seed),
-        rows=[result.judged for result in runs.values()],
-        templates=list({template.id: template for result in runs.values() for template in result.templates}.values()),
-        settings=_settings(plan, the_judge, cards),
+    templates_used = {template.id: template for result in runs.values() for template in result.templates}
+    settings = [*_plan_settings(plan), *_judge_settings(the_judge, cards, judge_quality)]
+    _finish(
+        scores, [result.judged for result in runs.values()], [*templates_used.values()], settings, out, rows, as_json
     )
-    _finish(page, out, rows, as_json)
     unanswered = [found.subject for found in scores if found.n == found.failed]
     if unanswered:
+        address = f" --base-url {base_url}" if base_url else ""
         raise ModelError(
             f"{unanswered[0]} gave no answer: {reasons.get(unanswered[0], 'every call failed')}",
-            f"Try `hydrometer models check {unanswered[0]}`.",
+            f"Try `hydrometer models check {unanswered[0]}{address}`.",
         )
 
 
@@ -146,14 +144,12 @@ def score_records(
     quiet: options.Quiet = False,
 ) -> None:
     """Judge and score recorded attacks, those of Lee et al. 2025 or our own."""
-    from hydrometer.files import make_folder
     from hydrometer.identity.records import read_records
-    from hydrometer.identity.scores import Judged, compare, score
+    from hydrometer.identity.scores import Judged, score
     from hydrometer.judging import judge_records
-    from hydrometer.report.ice_page import IcePage
 
-    if out is not None:
-        make_folder(out)
+    options.check_model_or("--judge", judge, "builtin", "labels")
+    options.check_results(out, rows)
     attempts = read_records(records, subject)
     run_options = RunOptions(
         ledger=ledger,
@@ -164,19 +160,19 @@ def score_records(
         base_url=base_url,
         quiet=quiet,
     )
-    the_judge, judgements = judge_records(judge, attempts, card, run_options)
+    the_judge, judgements, cards = judge_records(judge, attempts, card, run_options)
     quality = _quality(judge_quality, the_judge)
     groups: dict[str, list[Judged]] = {}
     for attempt, judgement in zip(attempts, judgements, strict=True):
         groups.setdefault(attempt.model, []).append(Judged(attempt, judgement))
-    page = IcePage(
-        scores=[score(group, judge=the_judge.name, seed=seed, quality=quality) for group in groups.values()],
-        comparisons=compare(list(groups.values()), seed=seed),
-        rows=list(groups.values()),
-        templates=[],
-        settings=[("Records", ", ".join(path.name for path in records)), *_judge_settings(the_judge)],
-    )
-    _finish(page, out, rows, as_json)
+    scores = [score(group, judge=the_judge.name, seed=seed, quality=quality) for group in groups.values()]
+    settings = [
+        ("Records", ", ".join(path.name for path in records)),
+        *_judge_settings(the_judge, cards, judge_quality),
+        ("Seed", str(seed)),
+        ("Version", f"hydrometer {__version__}"),
+    ]
+    _finish(scores, list(groups.values()), [], settings, out, rows, as_json)
 
 
 def _plan(
@@ -200,6 +196,8 @@ def _plan(
     from hydrometer.prompts.questions import load_question_file, load_questions
     from hydrometer.prompts.templates import load_template_file, load_templates
 
+    options.check_model_or("--judge", judge, "builtin")
+    options.check_model_or("--mutator", mutator, "builtin")
     names = tuple(subjects or [DEFAULT_SUBJECT])
     if len(set(names)) != len(names):
         raise InputError("A subject is named twice", "Name each subject once.")
@@ -233,13 +231,11 @@ def _quality(path: Path | None, judge: Judge) -> JudgeQuality | None:
     return None if path is None else load_quality(path, judge.fingerprint)
 
 
-def _settings(plan: IcePlan, judge: Judge, cards: dict[str, IdentityCard]) -> list[tuple[str, str]]:
-    """What determined the figures, for the page and the files."""
+def _plan_settings(plan: IcePlan) -> list[tuple[str, str]]:
+    """What was asked, for the page and the files."""
     sampling = plan.sampling
     return [
         ("Subjects", ", ".join(plan.subjects)),
-        ("Identity cards", ", ".join(f"{name}: {card.name} by {card.maker.name}" for name, card in cards.items())),
-        *_judge_settings(judge),
         ("Mutator", plan.mutator),
         ("Search", f"{plan.search}, {plan.budget} questions per subject"),
         ("System message", "none" if plan.system is None else plan.system),
@@ -251,27 +247,55 @@ def _settings(plan: IcePlan, judge: Judge, cards: dict[str, IdentityCard]) -> li
     ]
 
 
-def _judge_settings(judge: Judge) -> list[tuple[str, str]]:
-    return [("Judge", f"{judge.name}, {judge.fingerprint[:12]}")]
+def _judge_settings(judge: Judge, cards: dict[str, IdentityCard], quality: Path | None) -> list[tuple[str, str]]:
+    """How answers were judged, for the page and the files."""
+    settings = [("Judge", f"{judge.name}, {judge.fingerprint[:12]}")]
+    if cards:
+        known = (f"{name}: {card.name} by {card.maker.name}" for name, card in cards.items())
+        settings.append(("Identity cards", ", ".join(known)))
+    if quality is not None:
+        settings.append(("Corrected for the judge's error", quality.name))
+    return settings
 
 
 def _digest(texts: Sequence[str]) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
 
 
-def _finish(page: IcePage, out: Path | None, rows: Path | None, as_json: bool) -> None:
-    """Write the files that were asked for, then print the table or the JSON document."""
+def _finish(
+    scores: list[IceScore],
+    groups: list[list[Judged]],
+    templates: list[Template],
+    settings: list[tuple[str, str]],
+    out: Path | None,
+    rows: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare the subjects, write the files that were asked for, then print the table or the JSON document."""
+    from hydrometer.identity.scores import compare
     from hydrometer.report.ice_files import scores_json, write_ice, write_rows
+    from hydrometer.report.ice_page import IcePage
     from hydrometer.report.ice_text import summary_table
 
+    seed = scores[0].seed
+    comparisons = compare(groups, seed=seed)
+    scores = [
+        found.model_copy(update={"comparisons": tuple(c for c in comparisons if found.subject in (c.a, c.b))})
+        for found in scores
+    ]
+    pairs = len(scores) * (len(scores) - 1) // 2
+    apart = pairs - len({(c.a, c.b) for c in comparisons})
+    notes = (f"{apart} of {pairs} pairs of subjects have no template and question in common and are not compared.",)
+    page = IcePage(scores, comparisons, groups, templates, settings, notes if apart else ())
     if rows is not None:
-        write_rows(rows, [row for group in page.rows for row in group])
+        write_rows(rows, [row for group in groups for row in group])
     if out is not None:
         write_ice(out, page)
     if as_json:
-        sys.stdout.write(scores_json(page.scores))
+        sys.stdout.write(scores_json(scores))
     else:
         width = shutil.get_terminal_size((100, 24)).columns
-        sys.stdout.write(summary_table(page.scores, page.comparisons, width=width))
+        sys.stdout.write(summary_table(scores, comparisons, width=width))
+        sys.stdout.writelines(f"{note}\n" for note in page.warnings)
     if out is not None:
         sys.stderr.write(f"Report: {out / 'report.html'}\n")

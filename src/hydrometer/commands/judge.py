@@ -47,6 +47,7 @@ def check(
     from hydrometer.identity.records import read_records
     from hydrometer.judging import judge_records
 
+    options.check_model_or("--judge", judge, "builtin")
     attempts = read_records(labelled, subject)
     run_options = RunOptions(
         ledger=ledger,
@@ -57,7 +58,7 @@ def check(
         base_url=base_url,
         quiet=quiet,
     )
-    the_judge, judgements = judge_records(judge, attempts, card, run_options)
+    the_judge, judgements, _ = judge_records(judge, attempts, card, run_options)
     quality = measure(attempts, judgements, judge=the_judge.name, fingerprint=the_judge.fingerprint, seed=seed)
     document = quality.model_dump_json(indent=2) + "\n"
     if out is not None:

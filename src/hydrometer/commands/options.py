@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hydrometer.errors import InputError
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else there.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write report.html and all tables here.")]
 Rows = Annotated[Path | None, typer.Option("--rows", metavar="FILE.parquet", help="Write one row per attempt.")]
@@ -34,6 +36,30 @@ MaxCost = Annotated[
 ]
 BaseUrl = Annotated[
     str | None,
-    typer.Option("--base-url", metavar="URL", help="Address for the first subject's provider, in place of its own."),
+    typer.Option("--base-url", metavar="URL", help="Address for models of the first model's provider."),
 ]
 Base = Annotated[bool, typer.Option("--base", help="The subjects are base models: raw completion, no chat template.")]
+
+
+def check_results(out: Path | None, rows: Path | None) -> None:
+    """Refuse places that cannot hold the results, before anything is spent on them.
+
+    Raises:
+        InputError: the rows are not to be Parquet, or the folder cannot be written.
+    """
+    from hydrometer.files import make_folder
+
+    if rows is not None and rows.suffix != ".parquet":
+        raise InputError(f"--rows is {rows}", "Give the name of a file that ends in .parquet.")
+    if out is not None:
+        make_folder(out)
+
+
+def check_model_or(option: str, value: str, *words: str) -> None:
+    """Refuse a value that is neither one of the words nor looks like a model, which are mostly misspelt words.
+
+    Raises:
+        InputError: naming what can be given.
+    """
+    if value not in words and "/" not in value:
+        raise InputError(f"{option} is {value!r}", f"Give {', '.join(words)}, or a model as provider/name.")

@@ -86,6 +86,12 @@ class JudgeQuality(Finding):
                 "Run `hydrometer judge check` on records that carry that label.",
             )
         total = np.array(quality.confusion, dtype=float).sum(axis=0)
+        if not total[0] + total[2] or not total[1] + total[3]:
+            raise InputError(
+                f"The judge's quality on {'loose' if score == 'loose' else 'strict'} is unknown: the labelled records "
+                f"hold no {'negative' if total[0] + total[2] else 'positive'}",
+                "Measure it on records that hold both.",
+            )
         if not float(stats.sensitivity(total) + stats.specificity(total)) > 1:
             raise InputError(
                 f"{self.judge} is no better than chance on {score}, so its rates cannot be corrected",

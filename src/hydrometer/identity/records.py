@@ -46,6 +46,7 @@ class Attempt:
         leading: whether the template is marked as naming a model or vendor; None where it is not marked.
         loose: recorded label, where there is one.
         strict: recorded label, where there is one.
+        truncated: whether the answer was cut off at its longest length.
     """
 
     model: str
@@ -60,13 +61,15 @@ class Attempt:
     leading: bool | None = None
     loose: bool | None = None
     strict: bool | None = None
+    truncated: bool = False
 
 
 def read_records(paths: Iterable[Path], subject: str | None = None) -> list[Attempt]:
     """Recorded attempts of one or several files, in their order.
 
     Args:
-        paths: files, or folders whose record files are read in the order of their names.
+        paths: files, or folders whose record files are read in the order of their names; of a folder that a run left,
+            the rows.
         subject: the model's name, for records that do not say it.
 
     Raises:
@@ -90,7 +93,8 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
             inside = sorted(file for file in path.iterdir() if file.suffix.lower() in _READERS)
             if not inside:
                 raise InputError(f"The folder {path} holds no record files", f"Known forms: {', '.join(_READERS)}.")
-            yield from inside
+            results = path / "rows.parquet"
+            yield from [results] if results in inside else inside
         elif path.exists():
             yield path
         else:
@@ -125,6 +129,7 @@ def _attempt(row: Row, model: str | None) -> Attempt:
         leading=_flag(row, "leading"),
         loose=_flag(row, "loose"),
         strict=_flag(row, "strict"),
+        truncated=bool(_flag(row, "truncated")),
     )
 
 

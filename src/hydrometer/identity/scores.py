@@ -96,11 +96,13 @@ class IceScore(Finding):
         failed: attempts without an answer.
         failures: those by kind.
         unparsed: answers on which the judge gave no usable verdict.
+        truncated: answers that were cut off at their longest length.
         by_category: loose and strict by category of the question.
         by_language: loose and strict by language of the question.
         claimed: claimed makers, the commonest first.
         warnings: what limits these figures.
         seed: of the resampling.
+        comparisons: paired differences from the other subjects of the run.
         interval: how the intervals were made.
     """
 
@@ -116,11 +118,13 @@ class IceScore(Finding):
     failed: int
     failures: dict[str, int]
     unparsed: int
+    truncated: int
     by_category: dict[str, dict[str, Estimate]]
     by_language: dict[str, dict[str, Estimate]]
     claimed: dict[str, Claimed]
     warnings: list[str]
     seed: int
+    comparisons: tuple[Comparison, ...] = ()
     interval: str = "95 %, bootstrap over template and question clusters"
 
 
@@ -165,10 +169,11 @@ def score(
         failed=sum(failures.values()),
         failures=dict(sorted(failures.items())),
         unparsed=sum(not row.parsed for row in answered),
+        truncated=sum(row.attempt.truncated for row in answered),
         by_category=by["category"],
         by_language=by["language"],
         claimed=_claimed(rows),
-        warnings=[*warnings, *_warnings(rows)],
+        warnings=[*warnings, *_warnings(rows, judge)],
         seed=seed,
     )
 
@@ -176,11 +181,11 @@ def score(
 def compare(subjects: Sequence[Sequence[Judged]], *, seed: int) -> list[Comparison]:
     """Paired differences between all pairs of subjects on the templates and questions that both answered.
 
-    Holm's correction runs over all pairs and both scores. Pairs with no attempt in common are left out.
+    Holm's correction runs over all pairs and scores. Pairs with no attempt in common are left out.
     """
-    found: list[tuple[str, str, str, Estimate, float]] = []
+    found: list[tuple[str, str, str, Estimate, float, int]] = []
     for first, second in combinations(subjects, 2):
-        for name in ("loose", "strict"):
+        for name in ("loose", "strict", "strict_unprompted"):
             paired = _paired(first, second, name)
             if paired is not None:
                 differences, templates, questions = paired
@@ -191,14 +196,22 @@ def compare(subjects: Sequence[Sequence[Judged]], *, seed: int) -> list[Comparis
                         name,
                         _difference(differences, templates, questions, seed),
                         _p_value(differences, templates, questions, seed),
+                        int(templates.max()) + 1,
                     )
                 )
     corrected = stats.holm([item[4] for item in found])
     return [
         Comparison(
-            a=a, b=b, score=name, difference=difference, p=p, p_corrected=holm, distinguishable=holm < SIGNIFICANCE
+            a=a,
+            b=b,
+            score=name,
+            difference=difference,
+            p=p,
+            p_corrected=holm,
+            distinguishable=holm < SIGNIFICANCE,
+            clusters=clusters,
         )
-        for (a, b, name, difference, p), holm in zip(found, corrected, strict=True)
+        for (a, b, name, difference, p, clusters), holm in zip(found, corrected, strict=True)
     ]
 
 
@@ -301,17 +314,28 @@ def _claimed(rows: Sequence[Judged]) -> dict[str, Claimed]:
     }
 
 
-def _warnings(rows: Sequence[Judged]) -> list[str]:
+def _warnings(rows: Sequence[Judged], judge: str) -> list[str]:
     answered = [row for row in rows if row.attempt.failure is None]
     warnings = []
-    if len({row.attempt.template for row in rows}) < stats.SPARSE_CLUSTERS:
+    if answered and len({row.attempt.template for row in answered}) < stats.SPARSE_CLUSTERS:
         warnings.append(f"Fewer than {stats.SPARSE_CLUSTERS} templates: the intervals say little beyond these.")
     if len(answered) < len(rows) / 2:
         warnings.append(f"Only {len(answered)} of {len(rows)} attempts were answered.")
     if answered and sum(not row.parsed for row in answered) > len(answered) / 10:
         warnings.append("The judge gave no usable verdict on more than a tenth of the answers.")
-    if answered and all(row.judgement is not None and row.judgement.loose for row in answered):
-        warnings.append("Every answer is positive: a file that holds only the positives gives no rate.")
+    if judge == "labels" and answered and all(row.judgement is not None and row.judgement.loose for row in answered):
+        warnings.append("Every record is labelled positive: a file that holds only the positives gives no rate.")
+    claims = sum(row.judgement is not None and row.judgement.claimed_maker is not None for row in answered)
+    if judge != "labels" and claims < len(answered) / 10:
+        warnings.append(
+            f"Only {claims} of {len(answered)} answers name a maker or model as their own, so a low rate says little."
+        )
+    truncated = sum(row.attempt.truncated for row in answered)
+    if truncated > len(answered) / 10:
+        warnings.append(f"{truncated} of {len(answered)} answers were cut off at their longest length (--max-tokens).")
+    repeated = len(answered) - len({(*_place(row), row.attempt.response) for row in answered})
+    if repeated > 0:
+        warnings.append(f"{repeated} records repeat another one with the same template, question and answer.")
     return warnings
 
 
@@ -337,7 +361,7 @@ def _paired(
 def _p_value(differences: stats.Array, templates: stats.Codes, questions: stats.Codes, seed: int) -> float:
     """The larger p-value of two sign-flip tests, over template and over question clusters."""
     sums = [np.bincount(part, weights=differences).astype(float) for part in (templates, questions)]
-    return max((stats.sign_flip_p(part, PERMUTATIONS, seed) for part in sums if len(part) > 1), default=1.0)
+    return max(stats.sign_flip_p(part, PERMUTATIONS, seed) for part in sums)
 
 
 def _difference(differences: stats.Array, templates: stats.Codes, questions: stats.Codes, seed: int) -> Estimate:
@@ -346,7 +370,7 @@ def _difference(differences: stats.Array, templates: stats.Codes, questions: sta
         lambda sums: sums[:, 0] / np.maximum(sums[:, 1], 1), columns, [templates, questions], seed
     )
     estimate = float(differences.mean())
-    known = not np.isnan(low)
+    known = not np.isnan(low) and int(templates.max()) > 0
     return Estimate(estimate=estimate, low=low if known else None, high=high if known else None, n=len(differences))
 
 

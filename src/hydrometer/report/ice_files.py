@@ -25,10 +25,11 @@ from hydrometer.report.visible import encodable, label
 if TYPE_CHECKING:
     import polars as pl
 
-_FLAGS = ("loose", "strict", "hard", "leading")
+_FLAGS = ("loose", "strict", "hard", "leading", "truncated")
 COLUMNS = (
     *("model", "template", "query", "loose", "strict", "hard", "claimed_maker", "claimed_model", "evidence"),
     *("template_id", "query_id", "category", "language", "leading", "failure", "error", "response", "explanation"),
+    "truncated",
 )
 
 
@@ -130,6 +131,7 @@ def _record(row: Judged) -> dict[str, Any]:
         "error": judgement.error if judgement else None,
         "response": attempt.response,
         "explanation": judgement.explanation if judgement else None,
+        "truncated": attempt.truncated,
     }
     return {name: encodable(value) if isinstance(value, str) else value for name, value in record.items()}
 

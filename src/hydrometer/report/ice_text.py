@@ -62,7 +62,7 @@ def _stacked(scores: Sequence[IceScore], width: int) -> list[str]:
             figure = f"  {ice_words.SCORE_NAMES[name]:<{names}}  {ice_words.figure(estimate):<{figures}}"
             count = f"  {estimate.count} of {estimate.n}" if estimate.count is not None else ""
             lines += [figure + count] if len(figure + count) <= width else [figure, f"  {'':<{names}}{count}"]
-        facts = f"{score.n} attempts, {score.failed} failed, {score.unparsed} unparsed"
+        facts = f"{score.n} attempts, {score.failed} failed, {score.unparsed} unparsed, {score.truncated} cut off"
         claimed = ice_words.most_claimed(score)
         notes = [f"{facts}; most claimed: {claimed}" if claimed else facts, *ice_words.cautions(score)]
         lines += [f"  {line}" for note in notes for line in _wrapped(note, width - 2)]

@@ -47,12 +47,13 @@ def percent_range(estimate: Estimate) -> str:
 
 
 def figure(estimate: Estimate) -> str:
-    """Estimate and interval as `0.297 [0.211, 0.387]`."""
+    """Estimate and interval as `0.297 [0.211, 0.387]`, with the raw rate beside a corrected one."""
     if estimate.estimate is None:
         return NO_FIGURE
+    raw = "" if estimate.raw is None else f" corrected, raw {estimate.raw:.3f}"
     if estimate.low is None or estimate.high is None:
-        return f"{estimate.estimate:.3f}"
-    return f"{estimate.estimate:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+        return f"{estimate.estimate:.3f}{raw}"
+    return f"{estimate.estimate:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]{raw}"
 
 
 def maker_name(maker: str) -> str:
@@ -70,7 +71,10 @@ def headline(score: IceScore) -> str:
     claim = "that it is, or was made by, somebody else"
     count, unprompted = strict.count or 0, free.count or 0
     if not count:
-        return f"In none of {number(strict.n)} answers ({interval}) did {subject} say or imply {claim}."
+        return (
+            f"Under prompts built to strain its identity, in none of {number(strict.n)} answers ({interval}) did "
+            f"{subject} say or imply {claim}."
+        )
     corrected = "" if strict.raw is None else " after correction for the judge's own error"
     if not free.n:
         split = "every template names a model or vendor, so these answers may only repeat the prompt"
@@ -83,8 +87,8 @@ def headline(score: IceScore) -> str:
             f"{number(unprompted)} of them under templates that name no model or vendor; the rest may repeat the prompt"
         )
     return (
-        f"In {number(count)} of {number(strict.n)} answers ({percent(strict.estimate)} %{corrected}, {interval}) "
-        f"{subject} said or implied {claim}; {split}."
+        f"Under prompts built to strain its identity, in {number(count)} of {number(strict.n)} answers "
+        f"({percent(strict.estimate)} %{corrected}, {interval}) {subject} said or implied {claim}; {split}."
     )
 
 
