@@ -1,0 +1,1 @@
+"""Response Similarity Evaluation: how alike the answers of two models are in style, logic and content."""

@@ -1,0 +1,225 @@
+"""A model-free estimate of response similarity: style, logic, content and overall from the texts alone.
+
+Each aspect is a raw likeness v in [0, 1] (modules `style`, `logic`, `content`) put on a scale of fixed meaning,
+(v - z) / (1 - z): 0 is z, the mean likeness of the reference's own answers to different prompts, 1 is identity. The
+zero depends on the prompts and the reference alone, so all subjects are measured with one yardstick. Overall is
+1 + 4 * (style + logic + 2 * content) / 4 of the scaled aspects: what is said weighs as much as how it is said. A single
+prompt may fall below the zero, and is not held to it, because means would be biased.
+
+The matched score controls for length and formatting: both answers are cut to the same number of words, marks of
+formatting are removed, and the features of form are left out, on both sides of the yardstick.
+
+This is an estimate, not a judge's score: the figures are on the same scale but are not comparable with judged ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hydrometer.errors import InputError
+from hydrometer.similarity import content, logic, style
+from hydrometer.similarity.text import (
+    MAX_ANSWERS,
+    Array,
+    Codes,
+    Kind,
+    Mask,
+    Tokens,
+    Vocabulary,
+    tokenise,
+)
+
+ASPECT_WEIGHTS = np.array([1.0, 1.0, 2.0]) / 4
+"""Of style, logic and content in the overall score."""
+ZERO_PAIRS = 400
+"""Pairs of answers to different prompts that the zero is estimated from, where there are enough prompts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grades:
+    """Scores for each of n prompts; NaN where an answer is missing or empty.
+
+    Attributes:
+        style: 0 to 2.
+        logic: 0 to 2.
+        content: 0 to 2.
+        overall: 1 to 5; somewhat below 1 is possible for a single prompt.
+    """
+
+    style: Array
+    logic: Array
+    content: Array
+    overall: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Everything about n answers that enters a comparison."""
+
+    n: int
+    grams: tuple[content.Grams, ...]
+    style: Mapping[str, Array]
+    connectives: Array
+    blocks: Array
+    first_uses: logic.FirstUses
+
+    def reordered(self, order: Codes) -> Profile:
+        """The profile whose answer i is answer `order[i]` of this one."""
+        target = np.argsort(order)
+        return Profile(
+            self.n,
+            tuple(part.moved(target) for part in self.grams),
+            {name: features[order] for name, features in self.style.items()},
+            self.connectives[order],
+            self.blocks[order],
+            self.first_uses.moved(target),
+        )
+
+
+class Yardstick:
+    """The reference's answers, ready to be compared with those of any number of subjects.
+
+    Args:
+        prompts: n prompts, several turns joined.
+        reference: the reference's answers; None or blank where there is none.
+        strata: label of each prompt (its set and language); answers to different prompts are compared within one.
+        seed: of the choice of different prompts.
+
+    Raises:
+        InputError: more prompts than can be handled at once.
+    """
+
+    def __init__(
+        self, prompts: Sequence[str], reference: Sequence[str | None], strata: Sequence[str] | None = None, seed: int = 0
+    ) -> None:
+        if len(prompts) > MAX_ANSWERS:
+            raise InputError(f"{len(prompts)} prompts are too many", f"Give at most {MAX_ANSWERS}, for instance a sample.")
+        self._vocabulary = Vocabulary()
+        self._n = len(prompts)
+        self._prompts = content.grams(tokenise(prompts, self._vocabulary))
+        self._answered = _answered(reference)
+        self._tokens = tokenise([text or "" for text in reference], self._vocabulary)
+        self._profile = self._profiled(self._tokens)
+        self._rarity = content.Rarity.of(self._profile.grams, max(1, int(self._answered.sum())))
+        self._strata = list(strata or [""] * self._n)
+        self._orders = different_prompts(self._strata, self._answered, seed)
+        self._zero = self._mean_by_stratum([self._raw(self._profile, self._profile.reordered(o)) for o in self._orders])
+        self._plain = plain(self._tokens)
+        self._plain_zero = self._zero_of_matched()
+
+    def grades(self, subject: Sequence[str | None]) -> Grades:
+        """Scores of the subject's answers to the same prompts."""
+        profile = self._profiled(self._read(subject))
+        return self._graded(self._raw(self._profile, profile), self._zero, self._answered & _answered(subject))
+
+    def mismatched(self, subject: Sequence[str | None]) -> Grades:
+        """Scores of the subject's answers to different prompts than the reference's: the floor."""
+        order = self._orders[0]
+        profile = self._profiled(self._read(subject)).reordered(order)
+        both = self._answered & _answered(subject)[order]
+        return self._graded(self._raw(self._profile, profile), self._zero, both & (order != np.arange(self._n)))
+
+    def matched(self, subject: Sequence[str | None]) -> Grades:
+        """Scores after both answers are brought to the same length and stripped of formatting."""
+        raw = self._raw_matched(plain(self._read(subject)))
+        return self._graded(raw, self._plain_zero, self._answered & _answered(subject))
+
+    def _read(self, texts: Sequence[str | None]) -> Tokens:
+        if len(texts) != self._n:
+            raise ValueError(f"{len(texts)} answers to {self._n} prompts")
+        return tokenise([text or "" for text in texts], self._vocabulary)
+
+    def _profiled(self, tokens: Tokens) -> Profile:
+        grams = tuple(ours.without(asked) for ours, asked in zip(content.grams(tokens), self._prompts, strict=True))
+        return Profile(
+            tokens.n,
+            grams,
+            style.groups(tokens),
+            logic.connectives(tokens),
+            logic.blocks(tokens),
+            logic.first_uses(tokens, self._prompts[0]),
+        )
+
+    def _raw(self, ours: Profile, theirs: Profile, *, form: bool = True) -> Array:
+        """Likeness in style, logic and content, shape (n, 3)."""
+        units = [style.bray_curtis(ours.connectives, theirs.connectives)]
+        if form:
+            units.append(style.bray_curtis(ours.blocks, theirs.blocks))
+        order = logic.order_likeness(ours.first_uses, theirs.first_uses, self._n)
+        return np.stack(
+            [
+                style.likeness(ours.style, theirs.style, form=form),
+                (np.mean(units, axis=0) + order) / 2,
+                content.likeness(ours.grams, theirs.grams, self._rarity, self._n),
+            ],
+            axis=1,
+        )
+
+    def _raw_matched(self, theirs: Tokens) -> Array:
+        limits = np.minimum(self._plain.words_per_answer(), theirs.words_per_answer())
+        cut = (self._profiled(tokens.first_words(limits)) for tokens in (self._plain, theirs))
+        return self._raw(next(cut), next(cut), form=False)
+
+    def _zero_of_matched(self) -> Array:
+        raws = []
+        for order in self._orders:
+            limits = np.minimum(self._plain.words_per_answer(), self._plain.words_per_answer()[order])
+            ours = self._profiled(self._plain.first_words(limits))
+            back = np.argsort(order)
+            theirs = self._profiled(self._plain.first_words(limits[back])).reordered(order)
+            raws.append(self._raw(ours, theirs, form=False))
+        return self._mean_by_stratum(raws)
+
+    def _mean_by_stratum(self, raws: Sequence[Array]) -> Array:
+        """Zero of each prompt: the mean over the different prompts of its stratum, shape (n, 3)."""
+        identity = np.arange(self._n)
+        usable = [self._answered & self._answered[order] & (order != identity) for order in self._orders]
+        zero = np.zeros((self._n, 3))
+        labels = np.array(self._strata)
+        for label in dict.fromkeys(self._strata):
+            rows = labels == label
+            pairs = np.concatenate([raw[rows & kept] for raw, kept in zip(raws, usable, strict=True)])
+            if len(pairs):
+                zero[rows] = pairs.mean(axis=0)
+        return zero
+
+    @staticmethod
+    def _graded(raw: Array, zero: Array, scored: Mask) -> Grades:
+        scaled = np.where(scored[:, None], (raw - zero) / np.maximum(1 - zero, 1e-9), np.nan)
+        return Grades(*(2 * scaled).T, overall=1 + 4 * scaled @ ASPECT_WEIGHTS)
+
+
+def plain(tokens: Tokens) -> Tokens:
+    """Words and punctuation without any mark of formatting."""
+    return tokens.where((tokens.kind == Kind.WORD) | (tokens.kind == Kind.PUNCTUATION))
+
+
+def different_prompts(strata: Sequence[str], usable: Mask, seed: int) -> list[Codes]:
+    """Permutations that give every prompt another prompt of its stratum, no pair twice.
+
+    One that is alone in its stratum, or not usable, keeps its place. There are as many permutations as bring
+    `ZERO_PAIRS` pairs, as far as the largest stratum allows.
+    """
+    rng = np.random.default_rng(seed)
+    labels = np.array(strata)
+    cycles = []
+    for label in dict.fromkeys(strata):
+        members = np.flatnonzero((labels == label) & usable)
+        cycles.append(rng.permutation(members))
+    largest = max((len(cycle) for cycle in cycles), default=0)
+    wanted = min(max(1, -(-ZERO_PAIRS // max(1, int(usable.sum())))), max(1, largest - 1))
+    orders = []
+    for shift in range(1, wanted + 1):
+        order = np.arange(len(strata))
+        for cycle in cycles:
+            if len(cycle) > shift or shift == 1:
+                order[cycle] = np.roll(cycle, -shift)
+        orders.append(order)
+    return orders
+
+
+def _answered(texts: Sequence[str | None]) -> Mask:
+    return np.array([bool(text and text.strip()) for text in texts], dtype=bool)
