@@ -6,8 +6,9 @@ zero depends on the prompts and the reference alone, so all subjects are measure
 1 + 4 * (style + logic + 2 * content) / 4 of the scaled aspects: what is said weighs as much as how it is said. A single
 prompt may fall below the zero, and is not held to it, because means would be biased.
 
-The matched score controls for length and formatting: both answers are cut to the same number of words, marks of
-formatting are removed, and the features of form are left out, on both sides of the yardstick.
+The matched score controls for length and formatting: marks of formatting and padding (text repeated within an answer or
+over many answers) are removed from both answers, both are cut to the same number of words, at most `MATCHED_WORDS`, and
+the features of form are left out, on both sides of the yardstick.
 
 This is an estimate, not a judge's score: the figures are on the same scale but are not comparable with judged ones.
 """
@@ -25,15 +26,17 @@ from hydrometer.similarity.text import (
     MAX_ANSWERS,
     Array,
     Codes,
-    Kind,
     Mask,
     Tokens,
     Vocabulary,
+    plain,
     tokenise,
 )
 
 ASPECT_WEIGHTS = np.array([1.0, 1.0, 2.0]) / 4
 """Of style, logic and content in the overall score."""
+MATCHED_WORDS = 100
+"""Longest part of an answer that enters the matched score: what is added at the end of a long answer changes nothing."""
 ZERO_PAIRS = 400
 """Pairs of answers to different prompts that the zero is estimated from, where there are enough prompts."""
 
@@ -93,10 +96,16 @@ class Yardstick:
     """
 
     def __init__(
-        self, prompts: Sequence[str], reference: Sequence[str | None], strata: Sequence[str] | None = None, seed: int = 0
+        self,
+        prompts: Sequence[str],
+        reference: Sequence[str | None],
+        strata: Sequence[str] | None = None,
+        seed: int = 0,
     ) -> None:
         if len(prompts) > MAX_ANSWERS:
-            raise InputError(f"{len(prompts)} prompts are too many", f"Give at most {MAX_ANSWERS}, for instance a sample.")
+            raise InputError(
+                f"{len(prompts)} prompts are too many", f"Give at most {MAX_ANSWERS}, for instance a sample."
+            )
         self._vocabulary = Vocabulary()
         self._n = len(prompts)
         self._prompts = content.grams(tokenise(prompts, self._vocabulary))
@@ -159,14 +168,15 @@ class Yardstick:
         )
 
     def _raw_matched(self, theirs: Tokens) -> Array:
-        limits = np.minimum(self._plain.words_per_answer(), theirs.words_per_answer())
+        limits = _common_length(self._plain.words_per_answer(), theirs.words_per_answer())
         cut = (self._profiled(tokens.first_words(limits)) for tokens in (self._plain, theirs))
         return self._raw(next(cut), next(cut), form=False)
 
     def _zero_of_matched(self) -> Array:
         raws = []
         for order in self._orders:
-            limits = np.minimum(self._plain.words_per_answer(), self._plain.words_per_answer()[order])
+            lengths = self._plain.words_per_answer()
+            limits = _common_length(lengths, lengths[order])
             ours = self._profiled(self._plain.first_words(limits))
             back = np.argsort(order)
             theirs = self._profiled(self._plain.first_words(limits[back])).reordered(order)
@@ -192,9 +202,8 @@ class Yardstick:
         return Grades(*(2 * scaled).T, overall=1 + 4 * scaled @ ASPECT_WEIGHTS)
 
 
-def plain(tokens: Tokens) -> Tokens:
-    """Words and punctuation without any mark of formatting."""
-    return tokens.where((tokens.kind == Kind.WORD) | (tokens.kind == Kind.PUNCTUATION))
+def _common_length(ours: Codes, theirs: Codes) -> Codes:
+    return np.minimum(np.minimum(ours, theirs), MATCHED_WORDS)
 
 
 def different_prompts(strata: Sequence[str], usable: Mask, seed: int) -> list[Codes]:

@@ -13,7 +13,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hydrometer.similarity.text import Array, Codes, Hashes, Kind, Mask, Tokens, answer_of, at_answer, counted, gram_of, ngrams
+from hydrometer.similarity.text import (
+    Array,
+    Codes,
+    Hashes,
+    Kind,
+    Mask,
+    Tokens,
+    answer_of,
+    at_answer,
+    counted,
+    gram_of,
+    ngrams,
+)
 
 SIZES = (1, 2)
 

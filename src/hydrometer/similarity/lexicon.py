@@ -31,7 +31,7 @@ _MARKS = (
     "-",
     "(（[【",
     ")）]】",
-    "\"“”「」『』«»",
+    '"“”「」『』«»',
     "'‘’",
     "…",
     "/",
@@ -99,5 +99,8 @@ CUES = _classes(CUE_CLASSES)
 REGISTER = _classes(REGISTER_CLASSES)
 #: Chinese words of more than one character that are kept whole, the longest first.
 CHINESE_WORDS = tuple(
-    sorted((word for word in {**CUES, **REGISTER} if len(word) > 1 and "\u4e00" <= word[0] <= "\u9fff"), key=lambda w: (-len(w), w))
+    sorted(
+        (word for word in {**CUES, **REGISTER} if len(word) > 1 and "\u4e00" <= word[0] <= "\u9fff"),
+        key=lambda w: (-len(w), w),
+    )
 )

@@ -29,7 +29,9 @@ def groups(tokens: Tokens) -> dict[str, Array]:
     punctuation = tokens.kind == Kind.PUNCTUATION
     return {
         "punctuation": _rates(tokens, punctuation, tokens.column, PUNCTUATION_COLUMNS + 1, per_word),
-        "function words": _rates(tokens, is_word & (tokens.column > 0), tokens.column, len(FUNCTION_WORDS) + 1, per_word),
+        "function words": _rates(
+            tokens, is_word & (tokens.column > 0), tokens.column, len(FUNCTION_WORDS) + 1, per_word
+        ),
         "register": _rates(tokens, tokens.register > 0, tokens.register, len(REGISTER_CLASSES) + 1, per_word),
         "sentences": _sentences(tokens, words, per_word),
         "formatting": formatting(tokens),
@@ -55,7 +57,10 @@ def formatting(tokens: Tokens) -> Array:
     opens = np.isin(tokens.kind, LINE_KINDS)
     filled = opens & ~_before(opens, tokens.answer)
     lines = np.maximum(np.bincount(tokens.answer[filled], minlength=tokens.n), 1)
-    marked = [np.bincount(tokens.answer[filled & (tokens.kind == kind)], minlength=tokens.n) / lines for kind in LINE_KINDS[1:]]
+    marked = [
+        np.bincount(tokens.answer[filled & (tokens.kind == kind)], minlength=tokens.n) / lines
+        for kind in LINE_KINDS[1:]
+    ]
     emphasis = np.bincount(tokens.answer[tokens.kind == Kind.EMPHASIS], minlength=tokens.n)
     return np.sqrt(np.stack([*marked, emphasis / np.maximum(tokens.words_per_answer(), 1)], axis=1))
 
@@ -73,7 +78,9 @@ def _sentences(tokens: Tokens, words: Codes, per_word: Array) -> Array:
     stops = np.bincount(
         tokens.answer[(tokens.kind == Kind.PUNCTUATION) & np.isin(tokens.column, _SENTENCE_MARKS)], minlength=tokens.n
     )
-    return np.stack([np.sqrt(words / np.maximum(stops, 1) / 40), letters * per_word / 10, np.sqrt(long * per_word)], axis=1)
+    return np.stack(
+        [np.sqrt(words / np.maximum(stops, 1) / 40), letters * per_word / 10, np.sqrt(long * per_word)], axis=1
+    )
 
 
 def _shape(tokens: Tokens, words: Codes) -> Array:

@@ -166,6 +166,41 @@ def ngrams(words: Tokens, size: int) -> tuple[Hashes, Codes]:
     return hashes[inside], last[inside]
 
 
+def plain(tokens: Tokens) -> Tokens:
+    """Words and punctuation without marks of formatting and without padding.
+
+    Padding is a run of `RUN` words that came before in the same answer, or that the model puts into more than
+    `BOILERPLATE` of its answers (and at least 3): it is no answer to this prompt. Punctuation goes with the word before it.
+    """
+    tokens = tokens.where((tokens.kind == Kind.WORD) | (tokens.kind == Kind.PUNCTUATION))
+    at = np.flatnonzero(tokens.kind == Kind.WORD)
+    words = tokens.where(tokens.kind == Kind.WORD)
+    hashes, answer = ngrams(words, RUN)
+    inside = np.flatnonzero(words.answer[: len(at) - RUN + 1] == words.answer[RUN - 1 :]) if len(at) >= RUN else at[:0]
+    keys, first, inverse = np.unique(at_answer(hashes, answer), return_index=True, return_inverse=True)
+    grams, of_key, spread = np.unique(gram_of(keys), return_inverse=True, return_counts=True)
+    common = spread > max(2, BOILERPLATE * tokens.n)
+    padding = (first[inverse] != np.arange(len(inverse))) | common[of_key][inverse]
+    marks = np.zeros(len(at) + 1, dtype=np.int64)
+    np.add.at(marks, inside[padding], 1)
+    np.add.at(marks, np.minimum(inside[padding] + RUN, len(at)), -1)
+    dropped_word = np.cumsum(marks)[:-1] > 0
+    dropped = np.zeros(len(tokens.kind), dtype=bool)
+    dropped[at] = dropped_word
+    word_number = np.cumsum(tokens.kind == Kind.WORD) - 1
+    follows = (tokens.kind == Kind.PUNCTUATION) & (word_number >= 0)
+    dropped[follows] = dropped_word[word_number[follows]] & (
+        words.answer[word_number[follows]] == tokens.answer[follows]
+    )
+    return tokens.where(~dropped)
+
+
+RUN = 8
+"""Consecutive words that are not the same by chance."""
+BOILERPLATE = 0.02
+"""Share of a model's answers in which a run of words may stand and still be an answer to the prompt."""
+
+
 _ANSWER_BITS = np.uint64(18)
 #: More answers than this cannot be told apart in a key.
 MAX_ANSWERS = 1 << int(_ANSWER_BITS)
