@@ -220,3 +220,40 @@ def interval_of(
     if not sizes:
         return math.nan, math.nan
     return percentile_interval(statistic(crossed_bootstrap_sums(columns, clusters, resamples, seed)), min(sizes))
+
+
+def quadratic_weighted_kappa(a: Array, b: Array) -> float:
+    """Cohen's kappa with quadratic weights of two raters on an interval scale (Cohen 1968).
+
+    1 - mean (a - b)^2 / mean over all pairs (a_i - b_j)^2; NaN where both give one and the same grade to everything.
+
+    Args:
+        a: grades of the first rater, shape (n,).
+        b: grades of the second, shape (n,).
+    """
+    observed = float(((a - b) ** 2).mean())
+    chance = float(a.var() + b.var() + (a.mean() - b.mean()) ** 2)
+    return 1 - observed / chance if chance > 0 else math.nan
+
+
+def krippendorff_alpha(grades: Array) -> float:
+    """Krippendorff's alpha for interval data, missing grades allowed (Krippendorff 2011).
+
+    Args:
+        grades: raters in rows, items in columns, NaN for a missing grade. Shape (raters, items).
+
+    Returns:
+        1 - observed / expected disagreement; NaN where no item has two grades or all grades are equal.
+    """
+    present = np.isfinite(grades)
+    counts = present.sum(axis=0)
+    kept = counts >= 2
+    counts = counts[kept]
+    values = np.where(present, grades, 0.0)[:, kept]
+    total = float(counts.sum())
+    if not total:
+        return math.nan
+    sums, squares = values.sum(axis=0), (values**2).sum(axis=0)
+    observed = float((2 * (counts * squares - sums**2) / (counts - 1)).sum()) / total
+    expected = 2 * (total * float(squares.sum()) - float(sums.sum()) ** 2) / (total * (total - 1))
+    return 1 - observed / expected if expected > 0 else math.nan

@@ -36,7 +36,7 @@ from hydrometer.similarity.text import (
 ASPECT_WEIGHTS = np.array([1.0, 1.0, 2.0]) / 4
 """Of style, logic and content in the overall score."""
 MATCHED_WORDS = 100
-"""Longest part of an answer that enters the matched score: what is added at the end of a long answer changes nothing."""
+"""Longest part of an answer that enters the matched score: an addition at the end of a long one changes nothing."""
 ZERO_PAIRS = 400
 """Pairs of answers to different prompts that the zero is estimated from, where there are enough prompts."""
 
@@ -199,7 +199,8 @@ class Yardstick:
     @staticmethod
     def _graded(raw: Array, zero: Array, scored: Mask) -> Grades:
         scaled = np.where(scored[:, None], (raw - zero) / np.maximum(1 - zero, 1e-9), np.nan)
-        return Grades(*(2 * scaled).T, overall=1 + 4 * scaled @ ASPECT_WEIGHTS)
+        manner, order, matter = (2 * scaled).T
+        return Grades(manner, order, matter, 1 + 4 * scaled @ ASPECT_WEIGHTS)
 
 
 def _common_length(ours: Codes, theirs: Codes) -> Codes:

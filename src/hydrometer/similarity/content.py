@@ -94,7 +94,7 @@ def likeness(reference: Sequence[Grams], subject: Sequence[Grams], rarity: Rarit
         product = np.sqrt(norms[0] * norms[1])
         neither = (norms[0] == 0) & (norms[1] == 0)
         cosines.append(np.where(neither, 1.0, dot / np.where(product > 0, product, 1.0)))
-    return np.minimum(np.mean(cosines, axis=0), 1.0)
+    return np.asarray(np.minimum(np.mean(cosines, axis=0), 1.0))
 
 
 def _found(wanted: Hashes, known: Hashes) -> tuple[Codes, Mask]:

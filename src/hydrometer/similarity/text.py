@@ -170,7 +170,7 @@ def plain(tokens: Tokens) -> Tokens:
     """Words and punctuation without marks of formatting and without padding.
 
     Padding is a run of `RUN` words that came before in the same answer, or that the model puts into more than
-    `BOILERPLATE` of its answers (and at least 3): it is no answer to this prompt. Punctuation goes with the word before it.
+    `BOILERPLATE` of its answers (and at least 3): it is no answer to this prompt. Punctuation goes with its word.
     """
     tokens = tokens.where((tokens.kind == Kind.WORD) | (tokens.kind == Kind.PUNCTUATION))
     at = np.flatnonzero(tokens.kind == Kind.WORD)
@@ -178,7 +178,7 @@ def plain(tokens: Tokens) -> Tokens:
     hashes, answer = ngrams(words, RUN)
     inside = np.flatnonzero(words.answer[: len(at) - RUN + 1] == words.answer[RUN - 1 :]) if len(at) >= RUN else at[:0]
     keys, first, inverse = np.unique(at_answer(hashes, answer), return_index=True, return_inverse=True)
-    grams, of_key, spread = np.unique(gram_of(keys), return_inverse=True, return_counts=True)
+    _, of_key, spread = np.unique(gram_of(keys), return_inverse=True, return_counts=True)
     common = spread > max(2, BOILERPLATE * tokens.n)
     padding = (first[inverse] != np.arange(len(inverse))) | common[of_key][inverse]
     marks = np.zeros(len(at) + 1, dtype=np.int64)
@@ -244,7 +244,7 @@ def _clean(text: str) -> str:
 
 
 def _kind_of(token: str) -> Kind:
-    if token == "\x00":
+    if token == "\x00":  # noqa: S105
         return Kind.END
     if token[0] == "\n":
         mark = token[1:].strip(" \t")
