@@ -1,7 +1,7 @@
 """Response sets: recorded answers of one or several models, the one form in which they enter a measure.
 
-A table `model, prompt_id, sample, response`, optionally with `prompt` (or `turns`), `category`, `language` and `set`, as
-Parquet, jsonl, json or csv; also AlpacaEval's `model_outputs.json` (`instruction, output, generator`) and the
+A table `model, prompt_id, sample, response`, optionally with `prompt` (or `turns`), `category`, `language` and `set`,
+as Parquet, jsonl, json or csv; also AlpacaEval's `model_outputs.json` (`instruction, output, generator`) and the
 `model_answer/*.jsonl` of MT-Bench and Arena-Hard (`question_id`, `model_id` or `model`, `choices` or `messages`). One
 model of a file is addressed as `FILE#NAME`.
 
@@ -136,8 +136,9 @@ def _read(path: Path, chosen: set[str] | None) -> dict[str, Responses]:
         for recorded in _recorded(row):
             key = (recorded.prompt_id, recorded.sample)
             if key in responses.answers:
+                first = places[model, *key]
                 row.fail(
-                    f"a second answer of {model} to prompt {key[0]!r}, sample {key[1]} (the first: {places[model, *key]})",
+                    f"a second answer of {model} to prompt {key[0]!r}, sample {key[1]} (the first: {first})",
                     "Remove one, or number repeated draws in a column `sample`.",
                 )
             responses.answers[key] = recorded

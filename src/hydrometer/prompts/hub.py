@@ -39,10 +39,10 @@ def fetch(spec: str) -> Path:
         raise InputError(f"HF_ENDPOINT is {base!r}", "Give an address that begins with https://.")
     try:
         with (
-            urllib.request.urlopen(url, timeout=_TIMEOUT_S) as reply,
+            urllib.request.urlopen(url, timeout=_TIMEOUT_S) as reply,  # noqa: S310 - the scheme is checked above
             replacing(path) as target,
             target.open("wb") as file,
-        ):  # noqa: S310
+        ):
             while block := reply.read(_CHUNK):
                 file.write(block)
     except urllib.error.HTTPError as error:

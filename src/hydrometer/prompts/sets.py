@@ -219,10 +219,10 @@ def _turns(row: Row) -> tuple[tuple[str, ...], tuple[str, ...]]:
         parts = [_text(row, fields.get(name)) for name in ("instruction", "input")]
         text = "\n\n".join(part for part in parts if part)
         return ((text,) if text else ()), ()
-    name = next((name for name in _TEXT_FIELDS if name in fields), None)
-    if name is None:
+    found = next((field for field in _TEXT_FIELDS if field in fields), None)
+    if found is None:
         row.fail(f"no prompt among the fields {', '.join(fields)[:200]}", "Name the prompt's field `prompt`.")
-    text = _text(row, fields[name])
+    text = _text(row, fields[found])
     return ((text,) if text else ()), ()
 
 

@@ -26,9 +26,13 @@ from hydrometer.similarity.text import (
     MAX_ANSWERS,
     Array,
     Codes,
+    Kind,
     Mask,
     Tokens,
     Vocabulary,
+    answer_of,
+    counted,
+    ngrams,
     plain,
     tokenise,
 )
@@ -56,6 +60,27 @@ class Grades:
     logic: Array
     content: Array
     overall: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """One subject against the reference: the scores and what puts them into proportion, per prompt.
+
+    Attributes:
+        grades: answers to the same prompt.
+        mismatched: the subject's answer to a different prompt of the stratum: the floor.
+        matched: after both answers are brought to one length and stripped of formatting.
+        length_ratio: words of the subject's answer over words of the reference's, shape (n,).
+        formatting: likeness of the use of headings, lists, bold and code, 0 to 1, shape (n,).
+        overlap: Dice share of distinct word trigrams that both answers have, 0 to 1, shape (n,).
+    """
+
+    grades: Grades
+    mismatched: Grades
+    matched: Grades
+    length_ratio: Array
+    formatting: Array
+    overlap: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,20 +146,29 @@ class Yardstick:
 
     def grades(self, subject: Sequence[str | None]) -> Grades:
         """Scores of the subject's answers to the same prompts."""
-        profile = self._profiled(self._read(subject))
-        return self._graded(self._raw(self._profile, profile), self._zero, self._answered & _answered(subject))
+        scored = self._answered & _answered(subject)
+        return self._graded(self._raw(self._profile, self._profiled(self._read(subject))), self._zero, scored)
 
-    def mismatched(self, subject: Sequence[str | None]) -> Grades:
-        """Scores of the subject's answers to different prompts than the reference's: the floor."""
+    def compare(self, subject: Sequence[str | None]) -> Pairing:
+        """Scores of the subject's answers, with their floor and controls."""
+        tokens = self._read(subject)
+        profile = self._profiled(tokens)
+        answered = _answered(subject)
+        both = self._answered & answered
         order = self._orders[0]
-        profile = self._profiled(self._read(subject)).reordered(order)
-        both = self._answered & _answered(subject)[order]
-        return self._graded(self._raw(self._profile, profile), self._zero, both & (order != np.arange(self._n)))
-
-    def matched(self, subject: Sequence[str | None]) -> Grades:
-        """Scores after both answers are brought to the same length and stripped of formatting."""
-        raw = self._raw_matched(plain(self._read(subject)))
-        return self._graded(raw, self._plain_zero, self._answered & _answered(subject))
+        other = self._raw(self._profile, profile.reordered(order))
+        words = self._tokens.words_per_answer(), tokens.words_per_answer()
+        missing = np.where(both, 0.0, np.nan)
+        return Pairing(
+            grades=self._graded(self._raw(self._profile, profile), self._zero, both),
+            mismatched=self._graded(
+                other, self._zero, self._answered & answered[order] & (order != np.arange(self._n))
+            ),
+            matched=self._graded(self._raw_matched(plain(tokens)), self._plain_zero, both),
+            length_ratio=missing + words[1] / np.maximum(words[0], 1),
+            formatting=missing + style.bray_curtis(self._profile.style["formatting"], profile.style["formatting"]),
+            overlap=missing + _shared_trigrams(self._tokens, tokens),
+        )
 
     def _read(self, texts: Sequence[str | None]) -> Tokens:
         if len(texts) != self._n:
@@ -233,3 +267,13 @@ def different_prompts(strata: Sequence[str], usable: Mask, seed: int) -> list[Co
 
 def _answered(texts: Sequence[str | None]) -> Mask:
     return np.array([bool(text and text.strip()) for text in texts], dtype=bool)
+
+
+def _shared_trigrams(ours: Tokens, theirs: Tokens) -> Array:
+    keys = []
+    for tokens in (ours, theirs):
+        words = tokens.where(tokens.kind == Kind.WORD)
+        keys.append(counted(*ngrams(words, 3))[0])
+    shared = np.bincount(answer_of(np.intersect1d(keys[0], keys[1], assume_unique=True)), minlength=ours.n)
+    sizes = sum(np.bincount(answer_of(part), minlength=ours.n) for part in keys)
+    return np.asarray(2 * shared / np.maximum(sizes, 1))
