@@ -1,8 +1,8 @@
 """Similarity by a judge model: what it is asked, and how its words are read.
 
 Three aspects from 0 to 2 and an overall grade from 1 to 5, as in Lee et al. 2025, in our own words; one call, with the
-explanation first. Reading is lenient in form (tags or JSON, any order, `4 / 5`, numbers as words) and strict in value: a
-reply that does not state one offered grade for each of the four is unscored, never guessed. Where a grade is stated
+explanation first. Reading is lenient in form (tags or JSON, any order, `4 / 5`, numbers as words) and strict in value:
+a reply that does not state one offered grade for each of the four is unscored, never guessed. Where a grade is stated
 several times the last one counts.
 """
 

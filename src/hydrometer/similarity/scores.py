@@ -31,6 +31,26 @@ LIKE_FORMATTING = 0.5
 _CELLS = 40_000_000
 
 
+class Judging(Finding):
+    """How judge models did on one subject.
+
+    Attributes:
+        means: mean overall grade by judge.
+        unscored: pairs without a usable grade, by judge.
+        kappa: quadratic-weighted kappa of the overall grades, by pair of judges; None where undefined.
+        alpha: Krippendorff's alpha (interval) of the overall grades over all judges.
+        position: overall with the reference first minus overall with the subject first, where both were asked.
+        shortened: pairs in which an answer was too long to be shown whole.
+    """
+
+    means: dict[str, float | None]
+    unscored: dict[str, int]
+    kappa: dict[str, float | None]
+    alpha: float | None
+    position: Estimate | None
+    shortened: int
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """The scores of one subject, one entry a prompt, NaN where there is none.
@@ -53,6 +73,7 @@ class Measured:
         failed: prompts without an answer on one side.
         unscored: answered prompts without a usable grade.
         warnings: what a reader must know.
+        judging: how the judges did, where models judged.
     """
 
     subject: str
@@ -72,6 +93,7 @@ class Measured:
     failed: int
     unscored: int
     warnings: tuple[str, ...] = ()
+    judging: Judging | None = None
 
 
 class Control(Finding):
@@ -130,6 +152,7 @@ class Similarity(Finding):
         failed: prompts without an answer on one side.
         not_distinguishable: other subjects whose score does not differ significantly.
         warnings: what a reader must know.
+        judging: how the judges did; None for the built-in estimate.
     """
 
     subject: str
@@ -148,6 +171,7 @@ class Similarity(Finding):
     failed: int
     not_distinguishable: list[str]
     warnings: list[str]
+    judging: Judging | None
 
 
 class Resamples:
@@ -169,7 +193,7 @@ class Resamples:
             self._parts.append((name, members, weights.astype(np.float32)))
 
     def means(self, values: Array) -> tuple[Array, Array]:
-        """Mean of each set, shape (sets,), and in each resample, shape (resamples, sets); NaN where a set has no values."""
+        """Mean of each set, shape (sets,), and in each resample, (resamples, sets); NaN for a set without values."""
         points, resampled = [], []
         for _, members, weights in self._parts:
             part = values[members]
@@ -294,6 +318,7 @@ def _similarity(
         failed=one.failed,
         not_distinguishable=same,
         warnings=warnings,
+        judging=one.judging,
     )
 
 
