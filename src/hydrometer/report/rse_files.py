@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydrometer.errors import InputError
 from hydrometer.files import replacing, write_text
@@ -20,7 +20,7 @@ _PER_PROMPT = ("style", "logic", "content", "overall", "floor", "matched", "leng
 
 def findings_json(findings: Sequence[Similarity]) -> str:
     """A list with one object a subject."""
-    return json.dumps([one.model_dump() for one in findings], ensure_ascii=False, indent=2) + "\n"
+    return json.dumps([_without_rates(one.model_dump()) for one in findings], ensure_ascii=False, indent=2) + "\n"
 
 
 def write_rows(path: Path, result: RseResult) -> None:
@@ -59,7 +59,17 @@ def write_rse(folder: Path, result: RseResult) -> None:
         InputError: they cannot be written.
     """
     write_text(folder / "rse.json", findings_json(result.findings))
-    compared = [one.model_dump() for one in result.comparisons]
+    compared = [_without_rates(one.model_dump()) for one in result.comparisons]
     write_text(folder / "comparisons.json", json.dumps(compared, ensure_ascii=False, indent=2) + "\n")
     write_text(folder / "rse.txt", summary(result.findings, result.comparisons))
     write_rows(folder / "rows.parquet", result)
+
+
+def _without_rates(value: Any) -> Any:
+    """The document without the fields of estimates that only rates have."""
+    if isinstance(value, list):
+        return [_without_rates(item) for item in value]
+    if isinstance(value, dict):
+        rates = {"count", "raw"} if "estimate" in value else set()
+        return {name: _without_rates(item) for name, item in value.items() if name not in rates}
+    return value

@@ -12,7 +12,7 @@ def summary(findings: Sequence[Similarity], comparisons: Sequence[Comparison]) -
     """The table, the differences that cannot be told apart, and the warnings."""
     first = findings[0]
     estimate = "  (an estimate from the texts alone, not a judge's score)" if first.judge == "builtin" else ""
-    lines = [f"Response similarity to {first.reference}, by {first.judge}{estimate}", ""]
+    lines = [f"Response similarity to {_short(first.reference)}, by {first.judge}{estimate}", ""]
     ranked = sorted(findings, key=lambda one: (-(one.overall.estimate or 0.0), one.subject))
     sets = list(first.by_set) if len(first.by_set) > 1 else []
     header = [
@@ -39,7 +39,7 @@ def summary(findings: Sequence[Similarity], comparisons: Sequence[Comparison]) -
 
 def _row(one: Similarity, sets: Sequence[str]) -> list[str]:
     return [
-        one.subject,
+        _short(one.subject),
         *(_number(one.by_set[name]) for name in sets),
         _number(one.overall),
         _interval(one.overall),
@@ -67,8 +67,8 @@ def _controls(findings: Sequence[Similarity]) -> list[str]:
             if value is not None
         ]
         if words:
-            lines.append(f"{one.subject}: {', '.join(words)}")
-        lines += [f"  minus control {control.model}: {_signed(control.difference)}" for control in form.models]
+            lines.append(f"{_short(one.subject)}: {', '.join(words)}")
+        lines += [f"  minus control {_short(control.model)}: {_signed(control.difference)}" for control in form.models]
         if form.percentile is not None:
             lines.append(f"  above {form.percentile:.0%} of {len(form.models)} controls")
         if one.judging is not None:
@@ -95,7 +95,7 @@ def _alike(comparisons: Sequence[Comparison]) -> list[str]:
     alike = [c for c in comparisons if not c.distinguishable]
     if not alike:
         return []
-    lines = [f"{c.a} and {c.b}: {_signed(c.difference)}, p = {c.p_corrected:.3f}" for c in alike[:40]]
+    lines = [f"{_short(c.a)} and {_short(c.b)}: {_signed(c.difference)}, p = {c.p_corrected:.3f}" for c in alike[:40]]
     more = [f"and {len(alike) - 40} more pairs"] if len(alike) > 40 else []
     return ["", "Not distinguishable (sign-flip permutation, Holm's correction):", *lines, *more]
 
@@ -109,6 +109,11 @@ def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
         )
         for row in table
     ]
+
+
+def _short(name: str) -> str:
+    """The model's name without the file that holds its answers."""
+    return name.rpartition("#")[2]
 
 
 def _number(estimate: Estimate | None, digits: int = 3) -> str:
