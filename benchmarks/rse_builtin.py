@@ -2,7 +2,7 @@
 
     python benchmarks/rse_builtin.py FOLDER [--reference NAME] [--only order|variants|dose|trap|speed]
 
-FOLDER holds `responses.parquet` (model, prompt_id, response) and `prompts.parquet` (prompt_id, instruction), for instance
+FOLDER holds `responses.parquet` (model, prompt_id, response) and `prompts.parquet` (prompt_id, instruction), such as
 the answers to AlpacaEval. Printed: nearest models to the reference and the order of five, whether each `_concise` and
 `_verbose` variant is nearest to its base, the dose curve, the length and markdown trap, time and memory.
 """
@@ -35,11 +35,12 @@ FIVE = (
 REFERENCE = "gpt-4o-2024-05-13"
 STYLES = ("_concise", "_verbose")
 UNRELATED = ("alpaca-7b", "vicuna-13b", "claude-3-5-sonnet-20240620", "mistral-large-2402", "phi-2", "guanaco-33b")
+SEEDS = 20
 DOSES = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0)
 FILLER = (
     "There is more to say about this subject. It is worth keeping the context in mind. In general many aspects play a "
     "role here. Each of them deserves some attention. "
-).split()
+)
 
 Texts = list[str | None]
 
@@ -64,12 +65,14 @@ class TfIdf:
     def __init__(self, reference: Texts) -> None:
         self._vocabulary = Vocabulary()
         self._n = len(reference)
-        self._ours = self._grams(reference)
-        self._rarity = Rarity.of(self._ours, self._n)
+        ours = self._grams(reference)
+        self._rarity = Rarity.of(ours, self._n)
+        self._ours = self._rarity.vectors(ours, self._n)
 
     def score(self, subject: Texts) -> float:
         """Mean cosine over the prompts."""
-        return float(likeness(self._ours, self._grams(subject), self._rarity, self._n).mean())
+        theirs = self._rarity.vectors(self._grams(subject), self._n)
+        return float(likeness(self._ours, theirs, self._n).mean())
 
     def _grams(self, texts: Texts) -> tuple[Grams, ...]:
         return grams(tokenise([text or "" for text in texts], self._vocabulary))
@@ -97,7 +100,7 @@ def kendall(descending: Sequence[float]) -> float:
     return float(np.mean(signs))
 
 
-def variants(data: Data) -> None:
+def variants(data: Data, _reference: str) -> None:
     for name in [name for name in data.answers if name.endswith(STYLES)]:
         style = name[name.rindex("_") :]
         base = name.removesuffix(style)
@@ -115,13 +118,13 @@ def variants(data: Data) -> None:
         print(f"{name}: " + "; ".join(line))
 
 
-def dose(data: Data, reference: str, seeds: int = 20) -> None:
+def dose(data: Data, reference: str) -> None:
     ours = data.answers[reference]
     yardstick = Yardstick(data.prompts, ours)
     for model in UNRELATED[:2]:
         theirs = data.answers[model]
-        curve = np.zeros((seeds, len(DOSES)))
-        for seed in range(seeds):
+        curve = np.zeros((SEEDS, len(DOSES)))
+        for seed in range(SEEDS):
             shuffled = np.random.default_rng(seed).permutation(len(ours))
             for column, share in enumerate(DOSES):
                 replaced = set(shuffled[: round(share * len(ours))].tolist())
@@ -139,7 +142,7 @@ def forged(answer: str, reference: str, padding: str) -> str:
     """The answer cut or padded to the reference's number of words, in the reference's lines and markdown."""
     words = re.sub(r"[#*_`>|]|^\s*(?:[-+•]|\d+[.)])\s+", "", answer, flags=re.MULTILINE).split()
     wanted = len(reference.split())
-    source = FILLER if padding == "filler" else list(words)
+    source = FILLER.split() if padding == "filler" else list(words)
     while source and len(words) < wanted:
         words += source[: wanted - len(words)]
     words = words[:wanted]
@@ -172,12 +175,13 @@ def speed(data: Data, reference: str) -> None:
     start = time.perf_counter()
     Yardstick(data.prompts, data.answers[reference]).compare(data.answers[FIVE[0]])
     print(f"one pair, {len(data.prompts)} prompts, with floor and matched score: {time.perf_counter() - start:.2f} s")
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     yardstick = Yardstick(data.prompts, data.answers[reference])
     others = [texts for name, texts in data.answers.items() if name != reference]
     for texts in others:
         yardstick.compare(texts)
-    print(f"{len(others)} pairs, with floor and matched score: {time.perf_counter() - start:.1f} s")
+    wall, busy = time.perf_counter() - start, time.process_time() - busy
+    print(f"{len(others)} pairs, with floor and matched score: {wall:.1f} s, {busy:.1f} s of one core")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << (30 if sys.platform == "darwin" else 20))
     print(f"peak memory {peak:.2f} GiB")
 
@@ -189,16 +193,9 @@ def main() -> None:
     parser.add_argument("--only", choices=("order", "variants", "dose", "trap", "speed"))
     options = parser.parse_args()
     data = Data(options.folder)
-    steps = {
-        "speed": lambda: speed(data, options.reference),
-        "order": lambda: order(data, options.reference),
-        "trap": lambda: trap(data, options.reference),
-        "variants": lambda: variants(data),
-        "dose": lambda: dose(data, options.reference),
-    }
-    for name, step in steps.items():
-        if options.only in (None, name):
-            step()
+    steps = {"speed": speed, "order": order, "trap": trap, "variants": variants, "dose": dose}
+    for name in [options.only] if options.only else list(steps):
+        steps[name](data, options.reference)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from hydrometer.similarity.text import (
     MAX_ANSWERS,
     Array,
     Codes,
-    Kind,
+    Hashes,
     Mask,
     Tokens,
     Vocabulary,
@@ -88,7 +88,7 @@ class Profile:
     """Everything about n answers that enters a comparison."""
 
     n: int
-    grams: tuple[content.Grams, ...]
+    content: tuple[content.Vectors, ...]
     style: Mapping[str, Array]
     connectives: Array
     blocks: Array
@@ -99,7 +99,7 @@ class Profile:
         target = np.argsort(order)
         return Profile(
             self.n,
-            tuple(part.moved(target) for part in self.grams),
+            tuple(part.moved(target) for part in self.content),
             {name: features[order] for name, features in self.style.items()},
             self.connectives[order],
             self.blocks[order],
@@ -136,8 +136,9 @@ class Yardstick:
         self._prompts = content.grams(tokenise(prompts, self._vocabulary))
         self._answered = _answered(reference)
         self._tokens = tokenise([text or "" for text in reference], self._vocabulary)
+        self._rarity = content.Rarity.of(self._grams(self._tokens), max(1, int(self._answered.sum())))
+        self._trigrams = _trigrams(self._tokens)
         self._profile = self._profiled(self._tokens)
-        self._rarity = content.Rarity.of(self._profile.grams, max(1, int(self._answered.sum())))
         self._strata = list(strata or [""] * self._n)
         self._orders = different_prompts(self._strata, self._answered, seed)
         self._zero = self._mean_by_stratum([self._raw(self._profile, self._profile.reordered(o)) for o in self._orders])
@@ -167,7 +168,7 @@ class Yardstick:
             matched=self._graded(self._raw_matched(plain(tokens)), self._plain_zero, both),
             length_ratio=missing + words[1] / np.maximum(words[0], 1),
             formatting=missing + style.bray_curtis(self._profile.style["formatting"], profile.style["formatting"]),
-            overlap=missing + _shared_trigrams(self._tokens, tokens),
+            overlap=missing + _shared(self._trigrams, _trigrams(tokens), self._n),
         )
 
     def _read(self, texts: Sequence[str | None]) -> Tokens:
@@ -175,11 +176,14 @@ class Yardstick:
             raise ValueError(f"{len(texts)} answers to {self._n} prompts")
         return tokenise([text or "" for text in texts], self._vocabulary)
 
+    def _grams(self, tokens: Tokens) -> tuple[content.Grams, ...]:
+        """N-grams that are not the prompt's."""
+        return tuple(ours.without(asked) for ours, asked in zip(content.grams(tokens), self._prompts, strict=True))
+
     def _profiled(self, tokens: Tokens) -> Profile:
-        grams = tuple(ours.without(asked) for ours, asked in zip(content.grams(tokens), self._prompts, strict=True))
         return Profile(
             tokens.n,
-            grams,
+            self._rarity.vectors(self._grams(tokens), tokens.n),
             style.groups(tokens),
             logic.connectives(tokens),
             logic.blocks(tokens),
@@ -196,7 +200,7 @@ class Yardstick:
             [
                 style.likeness(ours.style, theirs.style, form=form),
                 (np.mean(units, axis=0) + order) / 2,
-                content.likeness(ours.grams, theirs.grams, self._rarity, self._n),
+                content.likeness(ours.content, theirs.content, self._n),
             ],
             axis=1,
         )
@@ -269,11 +273,12 @@ def _answered(texts: Sequence[str | None]) -> Mask:
     return np.array([bool(text and text.strip()) for text in texts], dtype=bool)
 
 
-def _shared_trigrams(ours: Tokens, theirs: Tokens) -> Array:
-    keys = []
-    for tokens in (ours, theirs):
-        words = tokens.where(tokens.kind == Kind.WORD)
-        keys.append(counted(*ngrams(words, 3))[0])
-    shared = np.bincount(answer_of(np.intersect1d(keys[0], keys[1], assume_unique=True)), minlength=ours.n)
-    sizes = sum(np.bincount(answer_of(part), minlength=ours.n) for part in keys)
+def _trigrams(tokens: Tokens) -> Hashes:
+    return counted(*ngrams(tokens, 3))[0]
+
+
+def _shared(ours: Hashes, theirs: Hashes, n: int) -> Array:
+    """Dice share of the keys that both have, by answer."""
+    shared = np.bincount(answer_of(np.intersect1d(ours, theirs, assume_unique=True)), minlength=n)
+    sizes = np.bincount(answer_of(ours), minlength=n) + np.bincount(answer_of(theirs), minlength=n)
     return np.asarray(2 * shared / np.maximum(sizes, 1))

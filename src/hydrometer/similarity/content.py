@@ -17,7 +17,6 @@ from hydrometer.similarity.text import (
     Array,
     Codes,
     Hashes,
-    Kind,
     Mask,
     Tokens,
     answer_of,
@@ -37,62 +36,69 @@ class Grams:
     keys: Hashes
     counts: Codes
 
-    @property
-    def answer(self) -> Codes:
-        """Index of the answer of each key."""
-        return answer_of(self.keys)
-
-    def moved(self, target: Codes) -> Grams:
-        """The same n-grams with answer i at place `target[i]`."""
-        keys = at_answer(gram_of(self.keys), target[self.answer])
-        order = np.argsort(keys)
-        return Grams(keys[order], self.counts[order])
-
     def without(self, other: Grams) -> Grams:
         """Those whose n-gram is not in the same answer of `other`."""
         kept = ~_found(self.keys, other.keys)[1]
         return Grams(self.keys[kept], self.counts[kept])
 
 
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """One sparse vector for each of n answers: keys ascending, components beside them, and the squared lengths (n,)."""
+
+    keys: Hashes
+    components: Array
+    squares: Array
+
+    def moved(self, target: Codes) -> Vectors:
+        """The same vectors with that of answer i at place `target[i]`."""
+        keys = at_answer(gram_of(self.keys), target[answer_of(self.keys)])
+        order = np.argsort(keys)
+        squares = np.empty_like(self.squares)
+        squares[target] = self.squares
+        return Vectors(keys[order], self.components[order], squares)
+
+
 def grams(tokens: Tokens) -> tuple[Grams, ...]:
     """N-grams of the words of each answer, one entry a size."""
-    words = tokens.where(tokens.kind == Kind.WORD)
-    return tuple(Grams(*counted(*ngrams(words, size))) for size in SIZES)
+    return tuple(Grams(*counted(*ngrams(tokens, size))) for size in SIZES)
 
 
 @dataclass(frozen=True, slots=True)
 class Rarity:
-    """In how many of the reference's N answers an n-gram occurs."""
+    """In how many of the reference's N answers an n-gram occurs, by size."""
 
     answers: int
-    grams: tuple[tuple[Hashes, Codes], ...]
+    frequencies: tuple[tuple[Hashes, Codes], ...]
 
     @classmethod
     def of(cls, reference: Sequence[Grams], answers: int) -> Rarity:
         """Counted in the reference's n-grams."""
         return cls(answers, tuple(np.unique(gram_of(part.keys), return_counts=True) for part in reference))
 
-    def weights(self, part: Grams, size_index: int) -> Array:
-        """The component of each n-gram."""
-        known, frequency = self.grams[size_index]
-        at, hit = _found(gram_of(part.keys), known)
-        seen = np.where(hit, frequency[at], 0) if len(known) else np.zeros(len(part.keys))
-        return np.asarray((1 + np.log(part.counts)) * np.log((self.answers + 1) / (seen + 1)))
+    def vectors(self, parts: Sequence[Grams], n: int) -> tuple[Vectors, ...]:
+        """The vectors of n answers, one entry a size."""
+        found = []
+        for part, (known, frequency) in zip(parts, self.frequencies, strict=True):
+            at, hit = _found(gram_of(part.keys), known)
+            seen = np.where(hit, frequency[at], 0) if len(known) else np.zeros(len(part.keys))
+            components = (1 + np.log(part.counts)) * np.log((self.answers + 1) / (seen + 1))
+            squares = np.bincount(answer_of(part.keys), components**2, n).astype(np.float64)
+            found.append(Vectors(part.keys, components, squares))
+        return tuple(found)
 
 
-def likeness(reference: Sequence[Grams], subject: Sequence[Grams], rarity: Rarity, n: int) -> Array:
-    """Mean cosine over the sizes for each of n prompts, in [0, 1].
+def likeness(reference: Sequence[Vectors], subject: Sequence[Vectors], n: int) -> Array:
+    """Mean cosine over the sizes for each of n prompts, in [0, 1]. Shape (n,).
 
-    Where neither answer says anything beyond the prompt the cosine counts as 1, where only one does as 0. Shape (n,).
+    Where neither answer says anything beyond the prompt the cosine counts as 1, where only one does as 0.
     """
     cosines = []
-    for index, (ours, theirs) in enumerate(zip(reference, subject, strict=True)):
-        a, b = rarity.weights(ours, index), rarity.weights(theirs, index)
+    for ours, theirs in zip(reference, subject, strict=True):
         at, hit = _found(theirs.keys, ours.keys)
-        dot = np.bincount(theirs.answer[hit], b[hit] * a[at[hit]], n)
-        norms = np.bincount(ours.answer, a * a, n), np.bincount(theirs.answer, b * b, n)
-        product = np.sqrt(norms[0] * norms[1])
-        neither = (norms[0] == 0) & (norms[1] == 0)
+        dot = np.bincount(answer_of(theirs.keys[hit]), theirs.components[hit] * ours.components[at[hit]], n)
+        product = np.sqrt(ours.squares * theirs.squares)
+        neither = (ours.squares == 0) & (theirs.squares == 0)
         cosines.append(np.where(neither, 1.0, dot / np.where(product > 0, product, 1.0)))
     return np.asarray(np.minimum(np.mean(cosines, axis=0), 1.0))
 

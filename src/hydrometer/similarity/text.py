@@ -155,15 +155,16 @@ def tokenise(texts: Sequence[str], vocabulary: Vocabulary) -> Tokens:
     return Tokens(len(texts), answer, hashes[index], *(fact[index] for fact in facts))
 
 
-def ngrams(words: Tokens, size: int) -> tuple[Hashes, Codes]:
+def ngrams(tokens: Tokens, size: int) -> tuple[Hashes, Codes]:
     """Hashes of all n-grams of consecutive words within an answer, and the answers that they are in."""
-    hashes, last = words.hashes, words.answer
+    is_word = tokens.kind == Kind.WORD
+    words, answer = tokens.hashes[is_word], tokens.answer[is_word]
+    hashes = words
     for step in range(1, size):
-        hashes = _mixed(hashes[:-1], words.hashes[step:])
-        last = words.answer[step:]
-    first = words.answer[: len(last)]
-    inside = first == last
-    return hashes[inside], last[inside]
+        hashes = _mixed(hashes[:-1], words[step:])
+    first = answer[: len(hashes)]
+    inside = first == answer[size - 1 :]
+    return hashes[inside], first[inside]
 
 
 def plain(tokens: Tokens) -> Tokens:
@@ -174,9 +175,9 @@ def plain(tokens: Tokens) -> Tokens:
     """
     tokens = tokens.where((tokens.kind == Kind.WORD) | (tokens.kind == Kind.PUNCTUATION))
     at = np.flatnonzero(tokens.kind == Kind.WORD)
-    words = tokens.where(tokens.kind == Kind.WORD)
-    hashes, answer = ngrams(words, RUN)
-    inside = np.flatnonzero(words.answer[: len(at) - RUN + 1] == words.answer[RUN - 1 :]) if len(at) >= RUN else at[:0]
+    answers = tokens.answer[at]
+    hashes, answer = ngrams(tokens, RUN)
+    inside = np.flatnonzero(answers[: len(at) - RUN + 1] == answers[RUN - 1 :]) if len(at) >= RUN else at[:0]
     keys, first, inverse = np.unique(at_answer(hashes, answer), return_index=True, return_inverse=True)
     _, of_key, spread = np.unique(gram_of(keys), return_inverse=True, return_counts=True)
     common = spread > max(2, BOILERPLATE * tokens.n)
@@ -189,9 +190,7 @@ def plain(tokens: Tokens) -> Tokens:
     dropped[at] = dropped_word
     word_number = np.cumsum(tokens.kind == Kind.WORD) - 1
     follows = (tokens.kind == Kind.PUNCTUATION) & (word_number >= 0)
-    dropped[follows] = dropped_word[word_number[follows]] & (
-        words.answer[word_number[follows]] == tokens.answer[follows]
-    )
+    dropped[follows] = dropped_word[word_number[follows]] & (answers[word_number[follows]] == tokens.answer[follows])
     return tokens.where(~dropped)
 
 
