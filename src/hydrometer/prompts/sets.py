@@ -21,7 +21,17 @@ from pathlib import Path
 from typing import Any
 
 from hydrometer.errors import InputError
-from hydrometer.rows import Row, content_id, csv_rows, detect_language, json_rows, jsonl_rows, parquet_rows, parse_json
+from hydrometer.rows import (
+    Row,
+    content_id,
+    csv_rows,
+    detect_language,
+    json_rows,
+    jsonl_rows,
+    parquet_rows,
+    parse_json,
+    read_text,
+)
 
 #: Prompts drawn from a larger set: the paper's number for Numina and ShareGPT.
 SAMPLE = 1000
@@ -171,7 +181,7 @@ def _load(spec: str, sample: int, seed: int) -> PromptSet:
 def _rows(path: Path) -> Iterator[Row]:
     readers = {".jsonl": jsonl_rows, ".ndjson": jsonl_rows, ".json": json_rows, ".parquet": parquet_rows}
     if path.suffix.lower() == ".csv":
-        header = path.open(encoding="utf-8-sig", errors="replace").readline().lower()
+        header = read_text(path).partition("\n")[0].lower()
         column = next((name for name in (*_TEXT_FIELDS, "instruction") if name in header), "prompt")
         return csv_rows(path, column)
     if path.suffix.lower() not in readers:

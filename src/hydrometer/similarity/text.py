@@ -146,7 +146,8 @@ class Tokens:
 
 def tokenise(texts: Sequence[str], vocabulary: Vocabulary) -> Tokens:
     """Cut answers into tokens. An empty answer has none."""
-    found = _TOKEN.findall("".join(f"\n{_clean(text)}\x00" for text in texts))
+    cleaned = (_clean(text) for text in texts)
+    found = _TOKEN.findall("".join(f"\n{text}\x00" if text else "\x00" for text in cleaned))
     index = np.fromiter(map(vocabulary.__getitem__, found), dtype=np.int64, count=len(found))
     hashes, facts = vocabulary.tables()
     ends = facts[0][index] == Kind.END

@@ -1,0 +1,268 @@
+"""Whole runs of response similarity: live, recorded, judged; several turns; and every bad input as one clear line."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import typer
+from doubles import Answer, Double, collector_at, failure, quick
+from typer.testing import CliRunner
+
+from hydrometer.commands.rse import rse
+from hydrometer.errors import HydrometerError, InputError
+from hydrometer.models.base import Sampling
+from hydrometer.progress import Progress
+from hydrometer.prompts.sets import ConversationPrompt, load_own
+from hydrometer.rse import RsePlan, RseResult, all_prompts, run
+from hydrometer.session import RunOptions, Session
+
+PROMPTS = all_prompts(load_own())[::3]
+GRADE = "Alike. <style>2</style><logic>1</logic><content>1</content><overall>{}</overall>"
+
+
+def session_of(folder: Path, *models: Double) -> Session:
+    collector = collector_at(folder, quick())
+    known = {(model.name, subject): model for model in models for subject in (False, True)}
+    return Session(RunOptions(), collector, Progress(), (models[0].name,), known)  # type: ignore[arg-type]
+
+
+def done(folder: Path, plan: RsePlan, *models: Double) -> RseResult:
+    session = session_of(folder, *models)
+    try:
+        return session.run(lambda: run(session, plan))
+    finally:
+        session.collector.ledger.close()  # type: ignore[attr-defined]
+
+
+def plan_of(**changes: object) -> RsePlan:
+    base: dict[str, object] = {
+        "subjects": ("test/a",),
+        "reference": "test/r",
+        "prompts": PROMPTS,
+        "sampling": Sampling(),
+    }
+    return RsePlan(**{**base, **changes})  # type: ignore[arg-type]
+
+
+def talks(name: str) -> Double:
+    """A model with its own words, which depend on the prompt."""
+    return Double(lambda text, _: f"{name} thinks: {text[::-1][:60]} because of {len(text)}.", f"test/{name}", name)
+
+
+def judge(answer: Answer | None = None, name: str = "test/judge") -> Double:
+    """Gives 4, or 1 where the two answers hold different words."""
+
+    def script(text: str, _: int) -> Answer:
+        if answer is not None:
+            return answer
+        one, two = (re.findall(rf"<<<ANSWER {side}.*?\n(.*?)\n", text) for side in ("ONE", "TWO"))
+        return GRADE.format(4 if one and two and one[0][-8:] == two[0][-8:] else 1)
+
+    return Double(script, name, name)
+
+
+def test_the_built_in_estimate_of_live_models(tmp_path: Path) -> None:
+    same, other, reference = talks("r"), talks("b"), talks("r")
+    same.name, same.endpoint = "test/a", "a"
+    plan = plan_of(subjects=("test/a", "test/b"), ceiling=True)
+    found, worse = done(tmp_path, plan, same, other, reference).findings
+    assert found.overall.estimate == pytest.approx(5)
+    assert worse.overall.estimate is not None
+    assert worse.overall.estimate < 4.5
+    assert found.judge == "builtin"
+    assert found.judging is None
+    assert set(found.by_set) == {"reasoning", "mathematics", "conversation"}
+    assert found.ceiling is not None
+    assert found.ceiling.estimate == pytest.approx(5)
+    assert any("same words" in warning for warning in found.warnings)
+
+
+@pytest.mark.parametrize("history", ["own", "reference", "recorded"])
+def test_several_turns_use_the_history_that_was_asked_for(tmp_path: Path, history: str) -> None:
+    prompt = ConversationPrompt("1", "s", ("first", "second"), recorded=("RECORDED",))
+    seen: dict[str, list[str]] = {"a": [], "r": []}
+
+    class Remembers(Double):
+        async def complete(self, messages, sampling, sample):  # type: ignore[no-untyped-def]
+            if len(messages) > 1:
+                seen[self.sent_name].append(messages[1].content)
+            return await super().complete(messages, sampling, sample)
+
+    models = [Remembers(lambda text, _, n=name: f"{n} on {text}", f"test/{name}", name) for name in ("a", "r")]
+    result = done(tmp_path, plan_of(prompts=(prompt,), history=history), *models)
+    expected = {
+        "own": {"a": "a on first", "r": "r on first"},
+        "reference": {"a": "r on first", "r": "r on first"},
+        "recorded": {"a": "RECORDED", "r": "RECORDED"},
+    }
+    assert {name: texts[0] for name, texts in seen.items()} == expected[history]
+    assert result.findings[0].overall.n == 1
+
+
+def test_a_judged_run_with_floor_both_orders_and_two_judges(tmp_path: Path) -> None:
+    same = talks("r")
+    same.name, same.endpoint = "test/a", "a"
+    plan = plan_of(judges=("test/judge", "test/second"), both_orders=True, floor_pairs=10)
+    judges = judge(), judge(GRADE.format(3), "test/second")
+    (found,) = done(tmp_path, plan, same, talks("r"), *judges).findings
+    assert found.overall.estimate == pytest.approx(3.5)
+    assert found.style.estimate == 2
+    assert found.floor is not None
+    assert found.floor.estimate == pytest.approx(2)
+    assert found.floor.n == 10
+    assert found.judging is not None
+    assert found.judging.position is not None
+    assert found.judging.position.estimate == 0
+    assert found.judging.means == {"test/judge": 4, "test/second": 3}
+    assert list(found.judging.kappa) == ["test/judge | test/second"]
+    assert any("test/second gave 3 to every pair" in warning for warning in found.warnings)
+
+
+def test_a_judge_that_errs_is_asked_again_and_then_left_unscored(tmp_path: Path) -> None:
+    never = Double(lambda text, attempt: "No.", "test/judge", "judge")
+    plan = plan_of(prompts=PROMPTS[:6], judges=("test/judge",), floor_pairs=0)
+    (found,) = done(tmp_path / "never", _mkdir(tmp_path / "never", plan), talks("a"), talks("r"), never).findings
+    assert found.overall.estimate is None
+    assert (found.unscored, found.failed) == (6, 0)
+    assert never.calls == 18
+
+    def later(text: str, _: int) -> Answer:
+        return GRADE.format(2) if "did not end" in text else "Hm."
+
+    patient = Double(later, "test/judge", "judge")
+    (found,) = done(tmp_path / "later", _mkdir(tmp_path / "later", plan), talks("a"), talks("r"), patient).findings
+    assert found.overall.estimate == 2
+    assert found.unscored == 0
+
+
+def _mkdir(folder: Path, plan: RsePlan) -> RsePlan:
+    folder.mkdir()
+    return plan
+
+
+def test_failed_answers_are_counted_and_never_scored(tmp_path: Path) -> None:
+    def sometimes(text: str, attempt: int) -> Answer:
+        return failure("content_filter") if len(text) % 2 else "An answer."
+
+    (found,) = done(tmp_path, plan_of(), Double(sometimes, "test/a", "a"), talks("r")).findings
+    assert found.failed > 0
+    assert found.failed + found.overall.n == len(PROMPTS)
+    assert any("no answer to" in warning for warning in found.warnings)
+
+
+def test_a_second_run_makes_no_calls_and_gives_the_same_bytes(tmp_path: Path) -> None:
+    plan = plan_of(judges=("test/judge",), floor_pairs=5)
+    texts, calls = [], []
+    for _ in range(2):
+        models = talks("a"), talks("r"), judge()
+        texts.append([one.model_dump_json() for one in done(tmp_path, plan, *models).findings])
+        calls.append(sum(model.calls for model in models))
+    assert texts[0] == texts[1]
+    assert calls[0] > 0
+    assert calls[1] == 0
+
+
+def test_plans_that_compare_a_model_with_itself_are_refused() -> None:
+    for changes, words in (
+        ({"controls": ("test/a",)}, "control test/a is also a subject"),
+        ({"controls": ("test/r",)}, "also the reference"),
+        ({"subjects": ("test/a", "test/a")}, "named twice"),
+    ):
+        with pytest.raises(InputError, match=words):
+            plan_of(**changes)
+
+
+def recording(folder: Path) -> Path:
+    rows = []
+    for model in ("ref", "near", "far", "other"):
+        for i in range(12):
+            words = [f"{'far' if model in ('far', 'other') else 'ref'}{i}x{j}" for j in range(30)]
+            text = " ".join(words[: 25 if model == "near" else 30])
+            rows.append({"model": model, "prompt_id": str(i), "response": text + f" {model}", "prompt": f"About {i}?"})
+    rows.append({"model": "stranger", "prompt_id": "x", "response": "Hm", "prompt": "Else?"})
+    pl.DataFrame(rows).write_parquet(folder / "all.parquet")
+    return folder / "all.parquet"
+
+
+def command(*words: str) -> tuple[str, HydrometerError | None]:
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(rse)
+    result = CliRunner().invoke(app, list(words))
+    if result.exception is not None and not isinstance(result.exception, HydrometerError):
+        raise result.exception
+    return result.stdout, result.exception
+
+
+def test_recorded_models_from_one_file_to_json_rows_and_folder(tmp_path: Path) -> None:
+    path = recording(tmp_path)
+    names = [f"replay/{path}#{name}" for name in ("near", "far", "ref", "other")]
+    out, error = command(
+        *names[:2], "--reference", names[2], "--controls", names[3], "--json", "--rows", str(tmp_path / "rows.parquet"),
+        "--out", str(tmp_path / "out"),
+    )  # fmt: skip
+    assert error is None
+    near, far = json.loads(out)
+    keys = {"subject", "reference", "judge", "overall", "style", "logic", "content", "by_set", "floor", "ceiling"}
+    assert keys | {"normalised", "controls", "unscored", "failed"} <= set(near)
+    assert set(near["overall"]) == {"estimate", "low", "high", "n"}
+    assert near["overall"]["estimate"] > far["overall"]["estimate"]
+    assert near["controls"]["percentile"] == 1
+    assert near["overall"]["n"] == 12
+    rows = pl.read_parquet(tmp_path / "rows.parquet")
+    assert rows.height == 3 * 12
+    assert rows.filter(pl.col("subject") == names[0])["overall"].mean() == pytest.approx(near["overall"]["estimate"])
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {
+        "rse.json",
+        "comparisons.json",
+        "rse.txt",
+        "rows.parquet",
+    }
+    assert json.loads((tmp_path / "out" / "rse.json").read_text()) == [near, far]
+    table, _ = command(*names[:2], "--reference", names[2])
+    assert "an estimate" in table
+    assert table.index("near") < table.index("far")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["FILE#stranger", "--reference", "FILE#ref"], "answers none of the 12 prompts"),
+        (["FILE#nera", "--reference", "FILE#ref"], "Did you mean near"),
+        (["FILE#near", "--reference", "FILE#ref", "--controls", "FILE#near"], "also a subject"),
+        (["FILE#near", "--reference", "FILE#ref", "--order", "twice"], "--order is 'twice'"),
+        (["FILE#near", "--reference", "FILE#ref", "--history", "mine"], "--history is 'mine'"),
+        (["FILE#near", "--reference", "FILE#ref", "--ceiling-at", "9"], "ceiling is 9"),
+        (["FILE#near", "--reference", "FILE#ref", "--ceiling"], "holds no second answers"),
+        (["FILE#near", "--reference", "FILE#ref", "--judges", "builtin,x/y"], "never mixed"),
+        (["FILE#near", "--reference", "FILE#ref", "--prompts", "nowhere"], "no prompt set or file"),
+        (["FILE#near", "--reference", "FILE#ref", "--prompts", "own"], "answers none of the 126"),
+        (["FILE#near", "--reference", "FILE#ref", "--rows", "rows.csv"], "does not end in .parquet"),
+    ],
+)
+def test_bad_input_is_one_clear_line(tmp_path: Path, words: list[str], message: str) -> None:
+    path = recording(tmp_path)
+    _, error = command(*(word.replace("FILE", f"replay/{path}") for word in words))
+    assert error is not None
+    assert message in str(error)
+    assert "\n" not in str(error)
+
+
+def test_a_file_with_empty_answers_on_one_side_is_counted(tmp_path: Path) -> None:
+    rows = [
+        {"model": m, "prompt_id": str(i), "response": "" if m == "s" and i < 2 else f"{m} {i} says so"}
+        for m in "sr"
+        for i in range(6)
+    ]
+    pl.DataFrame(rows).write_parquet(tmp_path / "f.parquet")
+    out, error = command(f"replay/{tmp_path}/f.parquet#s", "--reference", f"replay/{tmp_path}/f.parquet#r", "--json")
+    assert error is None
+    (found,) = json.loads(out)
+    assert (found["failed"], found["overall"]["n"]) == (2, 4)
+    assert any("no answer to 2 of 6" in warning for warning in found["warnings"])
+    assert any("holds no prompts" in warning for warning in found["warnings"])
+    assert np.isfinite(found["overall"]["estimate"])
