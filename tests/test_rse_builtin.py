@@ -102,15 +102,17 @@ def test_echoing_the_prompt_is_no_content() -> None:
 
 
 def test_markdown_and_padding_move_the_raw_score_but_not_the_matched_one() -> None:
-    topics = TOPICS_EN
-    ours = ["\n".join(f"- {line}" for line in text.split(". ")) + "\n\n## More\n" for text in answers(topics, 2)]
-    theirs = answers(topics, 4)
-    padded = ["\n".join(f"- {line}" for line in text.split(". ")) + "\n\n## More\n" for text in theirs]
-    padded = [f"{text} {text}" for text in padded]
-    yardstick = Yardstick(list(topics), ours)
-    before, after = yardstick.compare(theirs), yardstick.compare(padded)
+    ours = [
+        f"## {topic}\n\n" + text.replace(". ", ".\n- ")
+        for topic, text in zip(TOPICS_EN, answers(TOPICS_EN, 2), strict=True)
+    ]
+    theirs = answers(TOPICS_EN, 4)
+    forged = [f"## {text.split()[0]}\n\n" + text.replace(". ", ".\n- ") + "\n" + text for text in theirs]
+    yardstick = Yardstick(list(TOPICS_EN), ours)
+    before, after = yardstick.compare(theirs), yardstick.compare(forged)
     raw = abs(float(np.mean(after.grades.overall - before.grades.overall)))
     matched = abs(float(np.mean(after.matched.overall - before.matched.overall)))
+    assert raw > 0.1
     assert matched < raw / 4
 
 

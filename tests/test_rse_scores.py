@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hydrometer.errors import InputError
 from hydrometer.similarity.scores import Measured, Resamples, like_answers, macro_mean, summarise
-from hydrometer.stats import krippendorff_alpha, quadratic_weighted_kappa
+from hydrometer.stats import Array, krippendorff_alpha, quadratic_weighted_kappa
 
 #: Lee et al. 2025, table 3: Arena-Hard, Numina, ShareGPT and the printed average.
 TABLE = {
@@ -39,14 +39,13 @@ def with_mean(mean: float, size: int) -> list[float]:
     return [low + 1.0] * (total - low * size) + [float(low)] * (size - (total - low * size))
 
 
-def measured(overall: np.ndarray, sets: tuple[str, ...], subject: str = "s", **changes: object) -> Measured:  # type: ignore[type-arg]
+def measured(overall: Array, sets: tuple[str, ...], subject: str = "s", **changes: object) -> Measured:
     plain = np.asarray(overall, dtype=float)
     empty = np.full(len(plain), np.nan)
-    one = Measured(
-        subject=subject, reference="r", judge="j", prompts=tuple(map(str, range(len(plain)))), sets=sets, style=plain / 3,
-        logic=plain / 3, content=plain / 3, overall=plain, floor=empty, matched=plain, length_ratio=empty, formatting=empty,
-        overlap=empty, failed=0, unscored=0,
-    )  # fmt: skip
+    aspects = (plain / 3, plain / 3, plain / 3, plain)
+    controls = (empty, plain, empty, empty, empty)
+    prompts = tuple(map(str, range(len(plain))))
+    one = Measured(subject, "r", "j", prompts, sets, *aspects, *controls, failed=0, unscored=0)
     return replace(one, **changes)  # type: ignore[arg-type]
 
 

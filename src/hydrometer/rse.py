@@ -187,7 +187,7 @@ async def collect(session: Session | None, plan: RsePlan, names: Sequence[str], 
 
 async def _asked(session: Session, plan: RsePlan, name: str, sample: int, leading: Answers | None) -> Answers:
     """One model's answers; `leading` are the reference's, for its history."""
-    model = session.model(name, subject=name in plan.subjects)
+    model = session.models[name]
 
     async def one(number: int, prompt: ConversationPrompt) -> tuple[str, ...] | None:
         history: tuple[str, ...] | None = None
@@ -307,7 +307,7 @@ class _Judged:
         self._session = session
         self._plan = plan
         self._strata = strata
-        self._judges = [session.model(name) for name in plan.judges]
+        self._judges = [session.models[name] for name in plan.judges]
         self._name = " + ".join(plan.judges)
 
     async def measured(self, name: str, reference: Answers, answers: Answers, pairing: Pairing) -> Measured:
@@ -358,9 +358,13 @@ def _notes(plan: RsePlan, second: Answers | None, reference: Answers) -> list[st
     notes = []
     if second is not None and second == reference:
         notes.append("The reference answered twice with the same words, so the ceiling is identity; use --temperature.")
+    if all(not prompt.turns for prompt in plan.prompts):
+        notes.append(
+            "The recording holds no prompts, so words that repeat them count as content; give them with --prompts."
+        )
     if not plan.controls:
         notes.append(
-            "No controls: similarity to a good model is not yet distillation; name unrelated models with --controls."
+            "No controls: likeness to a good model is not yet distillation; name unrelated models with --controls."
         )
     return notes
 

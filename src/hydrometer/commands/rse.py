@@ -117,8 +117,8 @@ def rse(
             base=base,
             quiet=quiet,
         )
-        called = tuple(dict.fromkeys([*(name for name in subjects if not is_recorded(name)), *live])) or judge_names
-        with open_session(run_options, called, judge_names) as session:
+        tested = tuple(name for name in subjects if name in live) or tuple(live) or judge_names
+        with open_session(run_options, tested, (*live, *judge_names)) as session:
             from hydrometer.rse import run
 
             result = session.run(lambda: run(session, plan))

@@ -1,10 +1,10 @@
 """A model-free estimate of response similarity: style, logic, content and overall from the texts alone.
 
-Each aspect is a raw likeness v in [0, 1] (modules `style`, `logic`, `content`) put on a scale of fixed meaning,
-(v - z) / (1 - z): 0 is z, the mean likeness of the reference's own answers to different prompts, 1 is identity. The
-zero depends on the prompts and the reference alone, so all subjects are measured with one yardstick. Overall is
-1 + 4 * (style + logic + 2 * content) / 4 of the scaled aspects: what is said weighs as much as how it is said. A single
-prompt may fall below the zero, and is not held to it, because means would be biased.
+Each aspect is a raw likeness in [0, 1] (modules `style`, `logic`, `content`); overall is their mean V on a scale of
+fixed meaning, 1 + 4 * (V - Z) / (1 - Z): 1 is Z, the mean V of the reference's own answers to different prompts, 5 is
+identity. Z depends on prompts and reference alone, so all subjects are measured with one yardstick. An aspect in which
+the reference's answers are always alike has little room above its zero, and so counts little. A single prompt may fall
+below 1, and is not held to it, because means would be biased; the aspects, 0 to 2, are held to their scale.
 
 The matched score controls for length and formatting: marks of formatting and padding (text repeated within an answer or
 over many answers) are removed from both answers, both are cut to the same number of words, at most `MATCHED_WORDS`, and
@@ -37,12 +37,11 @@ from hydrometer.similarity.text import (
     tokenise,
 )
 
-ASPECT_WEIGHTS = np.array([1.0, 1.0, 2.0]) / 4
-"""Of style, logic and content in the overall score."""
 MATCHED_WORDS = 100
 """Longest part of an answer that enters the matched score: an addition at the end of a long one changes nothing."""
 ZERO_PAIRS = 400
 """Pairs of answers to different prompts that the zero is estimated from, where there are enough prompts."""
+_SMALL = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,9 +235,12 @@ class Yardstick:
 
     @staticmethod
     def _graded(raw: Array, zero: Array, scored: Mask) -> Grades:
-        scaled = np.where(scored[:, None], (raw - zero) / np.maximum(1 - zero, 1e-9), np.nan)
-        manner, order, matter = (2 * scaled).T
-        return Grades(manner, order, matter, 1 + 4 * scaled @ ASPECT_WEIGHTS)
+        raw = np.where(scored[:, None], raw, np.nan)
+        room = 1 - zero
+        aspects = np.where(room > 0, (raw - zero) / np.where(room > 0, room, 1.0), np.floor(raw))
+        manner, order, matter = 2 * np.clip(aspects, 0, 1).T
+        pooled = np.maximum(room.mean(axis=1), _SMALL)
+        return Grades(manner, order, matter, 1 + 4 * (1 - (1 - raw).mean(axis=1) / pooled))
 
 
 def _common_length(ours: Codes, theirs: Codes) -> Codes:
