@@ -34,7 +34,7 @@ def groups(tokens: Tokens) -> dict[str, Array]:
         ),
         "register": _rates(tokens, tokens.register > 0, tokens.register, len(REGISTER_CLASSES) + 1, per_word),
         "sentences": _sentences(tokens, words, per_word),
-        "formatting": formatting(tokens),
+        "formatting": _formatting(tokens, per_word),
         "shape": _shape(tokens, words),
     }
 
@@ -52,7 +52,7 @@ def bray_curtis(a: Array, b: Array) -> Array:
     return np.where(total > 0, 1 - np.abs(a - b).sum(axis=-1) / np.where(total > 0, total, 1.0), 1.0)
 
 
-def formatting(tokens: Tokens) -> Array:
+def _formatting(tokens: Tokens, per_word: Array) -> Array:
     """Roots of the shares of line kinds, and of bold or code marks per word. Shape (n, kinds + 1)."""
     opens = np.isin(tokens.kind, LINE_KINDS)
     filled = opens & ~_before(opens, tokens.answer)
@@ -62,7 +62,7 @@ def formatting(tokens: Tokens) -> Array:
         for kind in LINE_KINDS[1:]
     ]
     emphasis = np.bincount(tokens.answer[tokens.kind == Kind.EMPHASIS], minlength=tokens.n)
-    return np.sqrt(np.stack([*marked, emphasis / np.maximum(tokens.words_per_answer(), 1)], axis=1))
+    return np.sqrt(np.stack([*marked, emphasis * per_word], axis=1))
 
 
 def _rates(tokens: Tokens, mask: Mask, column: Small, size: int, per_word: Array) -> Array:

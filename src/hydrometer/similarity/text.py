@@ -160,8 +160,10 @@ def ngrams(tokens: Tokens, size: int) -> tuple[Hashes, Codes]:
     """Hashes of all n-grams of consecutive words within an answer, and the answers that they are in."""
     is_word = tokens.kind == Kind.WORD
     words, answer = tokens.hashes[is_word], tokens.answer[is_word]
-    hashes = words
-    for step in range(1, size):
+    hashes, long = words, 1
+    while 2 * long <= size:
+        hashes, long = _mixed(hashes[:-long], hashes[long:]), 2 * long
+    for step in range(long, size):
         hashes = _mixed(hashes[:-1], words[step:])
     first = answer[: len(hashes)]
     inside = first == answer[size - 1 :]
@@ -179,10 +181,7 @@ def plain(tokens: Tokens) -> Tokens:
     answers = tokens.answer[at]
     hashes, answer = ngrams(tokens, RUN)
     inside = np.flatnonzero(answers[: len(at) - RUN + 1] == answers[RUN - 1 :]) if len(at) >= RUN else at[:0]
-    keys, first, inverse = np.unique(at_answer(hashes, answer), return_index=True, return_inverse=True)
-    _, of_key, spread = np.unique(gram_of(keys), return_inverse=True, return_counts=True)
-    common = spread > max(2, BOILERPLATE * tokens.n)
-    padding = (first[inverse] != np.arange(len(inverse))) | common[of_key][inverse]
+    padding = _padding(hashes, answer, max(2.0, BOILERPLATE * tokens.n))
     marks = np.zeros(len(at) + 1, dtype=np.int64)
     np.add.at(marks, inside[padding], 1)
     np.add.at(marks, np.minimum(inside[padding] + RUN, len(at)), -1)
@@ -193,6 +192,21 @@ def plain(tokens: Tokens) -> Tokens:
     follows = (tokens.kind == Kind.PUNCTUATION) & (word_number >= 0)
     dropped[follows] = dropped_word[word_number[follows]] & (answers[word_number[follows]] == tokens.answer[follows])
     return tokens.where(~dropped)
+
+
+def _padding(hashes: Hashes, answer: Codes, widest: float) -> Mask:
+    """Which n-grams came before in their answer, or are in more than `widest` answers."""
+    order = np.argsort(hashes, kind="stable")
+    ordered, owner = hashes[order], answer[order]
+    starts = np.ones(len(order), dtype=bool)
+    starts[1:] = ordered[1:] != ordered[:-1]
+    repeated = np.zeros(len(order), dtype=bool)
+    repeated[1:] = ~starts[1:] & (owner[1:] == owner[:-1])
+    group = np.cumsum(starts) - 1
+    spread = np.bincount(group, ~repeated)
+    found = np.empty(len(order), dtype=bool)
+    found[order] = repeated | (spread > widest)[group]
+    return found
 
 
 RUN = 8
