@@ -67,7 +67,7 @@ class Pairing:
 
     Attributes:
         grades: answers to the same prompt.
-        mismatched: the subject's answer to a different prompt of the stratum: the floor.
+        mismatched: against the reference's answer to a different prompt of the stratum: the floor.
         matched: after both answers are brought to one length and stripped of formatting.
         length_ratio: words of the subject's answer over words of the reference's, shape (n,).
         formatting: likeness of the use of headings, lists, bold and code, 0 to 1, shape (n,).
@@ -140,7 +140,10 @@ class Yardstick:
         self._profile = self._profiled(self._tokens)
         self._strata = list(strata or [""] * self._n)
         self._orders = different_prompts(self._strata, self._answered, seed)
-        self._zero = self._mean_by_stratum([self._raw(self._profile, self._profile.reordered(o)) for o in self._orders])
+        others = [self._profile.reordered(order) for order in self._orders]
+        self._zero = self._mean_by_stratum([self._raw(self._profile, other) for other in others])
+        self._elsewhere = others[0]
+        self._elsewhere_answered = self._answered[self._orders[0]] & (self._orders[0] != np.arange(self._n))
         self._plain = plain(self._tokens)
         self._plain_zero = self._zero_of_matched()
 
@@ -155,15 +158,12 @@ class Yardstick:
         profile = self._profiled(tokens)
         answered = _answered(subject)
         both = self._answered & answered
-        order = self._orders[0]
-        other = self._raw(self._profile, profile.reordered(order))
+        other = self._raw(self._elsewhere, profile)
         words = self._tokens.words_per_answer(), tokens.words_per_answer()
         missing = np.where(both, 0.0, np.nan)
         return Pairing(
             grades=self._graded(self._raw(self._profile, profile), self._zero, both),
-            mismatched=self._graded(
-                other, self._zero, self._answered & answered[order] & (order != np.arange(self._n))
-            ),
+            mismatched=self._graded(other, self._zero, self._elsewhere_answered & answered),
             matched=self._graded(self._raw_matched(plain(tokens)), self._plain_zero, both),
             length_ratio=missing + words[1] / np.maximum(words[0], 1),
             formatting=missing + style.bray_curtis(self._profile.style["formatting"], profile.style["formatting"]),

@@ -28,7 +28,7 @@ ALL_PAIRS = 20
 #: Lengths within this factor, and formatting at least this alike, count as like answers where a model judges.
 LIKE_LENGTH = 1.5
 LIKE_FORMATTING = 0.5
-_CELLS = 40_000_000
+_CELLS = 12_000_000
 
 
 class Judging(Finding):
@@ -190,7 +190,7 @@ class Resamples:
         for name in dict.fromkeys(sets):
             members = np.flatnonzero(labels == name)
             weights = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=draws)
-            self._parts.append((name, members, weights.astype(np.float32)))
+            self._parts.append((name, members, weights.astype(np.float64)))
 
     def means(self, values: Array) -> tuple[Array, Array]:
         """Mean of each set, shape (sets,), and in each resample, (resamples, sets); NaN for a set without values."""
@@ -199,9 +199,10 @@ class Resamples:
             part = values[members]
             seen = np.isfinite(part)
             filled = np.where(seen, part, 0.0)
+            sizes = float(len(members)) if seen.all() else weights @ seen.astype(np.float64)
             with np.errstate(invalid="ignore", divide="ignore"):
                 points.append(filled.sum() / np.float64(seen.sum()))
-                resampled.append((weights @ filled) / (weights @ seen.astype(np.float64)))
+                resampled.append((weights @ filled) / sizes)
         return np.array(points), np.stack(resampled, axis=1)
 
     def macro(self, values: Array) -> tuple[float, Array]:
