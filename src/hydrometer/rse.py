@@ -85,7 +85,7 @@ class RsePlan:
             raise InputError(f"The control {both} is also {role}", "A control is a model known to be unrelated.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RseResult:
     """What a run found: findings, comparisons, and the scores of every prompt."""
 

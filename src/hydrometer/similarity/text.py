@@ -89,9 +89,12 @@ class Vocabulary(dict[str, int]):
 
     def tables(self) -> tuple[Hashes, Small]:
         """Hash by index, shape (size,), and kind, length, column, cue and register by index, shape (5, size)."""
-        if len(self._tables[0]) < len(self):
-            facts = np.array(self._facts, dtype=np.int16).reshape(-1, 5).T
-            self._tables = np.array(self._hashes, dtype=np.uint64), np.ascontiguousarray(facts)
+        known = len(self._tables[0])
+        if known < len(self):
+            facts = np.array(self._facts[known:], dtype=np.int16).T
+            hashes = np.array(self._hashes[known:], dtype=np.uint64)
+            old_hashes, old_facts = self._tables
+            self._tables = np.concatenate([old_hashes, hashes]), np.concatenate([old_facts, facts], axis=1)
         return self._tables
 
 
