@@ -80,6 +80,14 @@ def test_the_built_in_estimate_of_live_models(tmp_path: Path) -> None:
     assert any("same words" in warning for warning in found.warnings)
 
 
+def test_the_reference_as_a_subject_answers_anew(tmp_path: Path) -> None:
+    moody = Double(lambda text, attempt: f"take {attempt} on {text}" + " more" * attempt, "test/r", "r")
+    (found,) = done(tmp_path, plan_of(subjects=("test/r",), prompts=PROMPTS[:8]), moody).findings
+    assert found.overall.estimate is not None
+    assert found.overall.estimate < 5
+    assert moody.calls == 2 * sum(len(prompt.turns) for prompt in PROMPTS[:8])
+
+
 @pytest.mark.parametrize("history", ["own", "reference", "recorded"])
 def test_several_turns_use_the_history_that_was_asked_for(tmp_path: Path, history: str) -> None:
     prompt = ConversationPrompt("1", "s", ("first", "second"), recorded=("RECORDED",))

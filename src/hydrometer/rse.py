@@ -42,7 +42,7 @@ class RsePlan:
     """What a run measures.
 
     Attributes:
-        subjects: names of the models under test.
+        subjects: names of the models under test; the reference among them is asked a second time.
         reference: name of the model that they are compared with.
         prompts: the prompts, of one or several sets; ids are unique within a set.
         judges: names of judge models; none for the built-in estimate.
@@ -132,27 +132,28 @@ async def run(session: Session | None, plan: RsePlan) -> RseResult:
     """
     names = (plan.reference, *plan.subjects, *plan.controls)
     answers = await collect(session, plan, names)
-    second = (
-        (await collect(session, plan, (plan.reference,), sample=1))[plan.reference] if plan.ceiling is True else None
-    )
     reference = answers[plan.reference]
-    texts = {name: [_joined(turns) for turns in found] for name, found in answers.items()}
+    itself = plan.reference in plan.subjects and not is_recorded(plan.reference)
+    twice = plan.ceiling is True or itself
+    second = (await collect(session, plan, (plan.reference,), sample=1))[plan.reference] if twice else reference
+    if itself:
+        answers[plan.reference] = second
     strata = [f"{prompt.set} {prompt.language}" for prompt in plan.prompts]
-    yardstick = Yardstick([prompt.text for prompt in plan.prompts], texts[plan.reference], strata, plan.seed)
-    pairings = {name: yardstick.compare(texts[name]) for name in (*plan.subjects, *plan.controls)}
+    yardstick = Yardstick([prompt.text for prompt in plan.prompts], _joined(reference), strata, plan.seed)
+    pairings = {name: yardstick.compare(_joined(answers[name])) for name in (*plan.subjects, *plan.controls)}
     ceiling: Array | float | None = None if isinstance(plan.ceiling, bool) else plan.ceiling
     if plan.judges:
         judged = _Judged(_needed(session), plan, strata)
         measured = {name: await judged.measured(name, reference, answers[name], pairings[name]) for name in pairings}
-        if second is not None:
+        if plan.ceiling is True:
             ceiling = await judged.ceiling(reference, second)
     else:
         measured = {name: _estimated(plan, name, answers[name], reference, pairings[name]) for name in pairings}
-        if second is not None:
-            ceiling = yardstick.grades([_joined(turns) for turns in second]).overall
+        if plan.ceiling is True:
+            ceiling = yardstick.grades(_joined(second)).overall
     subjects = [measured[name] for name in plan.subjects]
     findings, comparisons = summarise(subjects, [measured[name] for name in plan.controls], ceiling, plan.seed)
-    notes = _notes(plan, second, reference)
+    notes = _notes(plan, same_words=second == reference)
     findings = [one.model_copy(update={"warnings": [*one.warnings, *notes]}) for one in findings]
     return RseResult(plan, findings, comparisons, list(measured.values()))
 
@@ -354,10 +355,10 @@ class _Judged:
         return await rse_judges.grade(self._session.collector, self._judges, pairs, both_orders=self._plan.both_orders)
 
 
-def _notes(plan: RsePlan, second: Answers | None, reference: Answers) -> list[str]:
+def _notes(plan: RsePlan, *, same_words: bool) -> list[str]:
     notes = []
-    if second is not None and second == reference:
-        notes.append("The reference answered twice with the same words, so the ceiling is identity; use --temperature.")
+    if same_words and (plan.ceiling is True or plan.reference in plan.subjects):
+        notes.append("The reference against itself: the same words twice, so the score is that of identity.")
     if all(not prompt.turns for prompt in plan.prompts):
         notes.append(
             "The recording holds no prompts, so words that repeat them count as content; give them with --prompts."
@@ -369,8 +370,9 @@ def _notes(plan: RsePlan, second: Answers | None, reference: Answers) -> list[st
     return notes
 
 
-def _joined(turns: tuple[str, ...] | None) -> str | None:
-    return None if turns is None else TURN_BREAK.join(turns)
+def _joined(answers: Answers) -> list[str | None]:
+    """Each model's answers in a conversation as one text."""
+    return [None if turns is None else TURN_BREAK.join(turns) for turns in answers]
 
 
 def _needed(session: Session | None) -> Session:
