@@ -129,6 +129,17 @@ def test_different_prompts_stay_within_their_stratum_and_never_repeat_a_pair() -
     assert [o.tolist() for o in orders] == [o.tolist() for o in different_prompts(strata, usable, seed=3)]
 
 
+def test_a_lone_prompt_of_its_kind_is_measured_on_the_scale_of_the_others() -> None:
+    ours, theirs = [*answers(TOPICS_EN, 1), "Solo."], [*answers(TOPICS_EN, 2), "Duo."]
+    prompts = [*TOPICS_EN, "alone"]
+    with_lone = Yardstick(prompts, ours, ["a"] * 12 + ["b"]).compare(theirs)
+    assert np.isfinite(with_lone.grades.overall).all()
+    assert np.isnan(with_lone.mismatched.overall[-1])
+    single = Yardstick(["p"], ["one two three"]).compare(["one two three"])
+    assert single.grades.overall[0] == pytest.approx(5)
+    assert np.isnan(single.mismatched.overall[0])
+
+
 def test_tokens_of_markdown_and_chinese() -> None:
     text = "# Title\n\nIt's 5 o'clock.\n- one **two**\n1. three\n一、四\n```py\nx = 1\n```\n| a |\n> q\n首先，我们看。"
     tokens = tokenise([text, ""], Vocabulary())

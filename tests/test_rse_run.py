@@ -15,10 +15,12 @@ from typer.testing import CliRunner
 
 from hydrometer.commands.rse import rse
 from hydrometer.errors import HydrometerError, InputError
+from hydrometer.identity.cards import load_cards
 from hydrometer.models.base import Sampling
 from hydrometer.progress import Progress
 from hydrometer.prompts.sets import ConversationPrompt, load_own
 from hydrometer.rse import RsePlan, RseResult, all_prompts, run
+from hydrometer.rse_judges import kinship_warnings
 from hydrometer.session import Session
 
 PROMPTS = all_prompts(load_own())[::3]
@@ -130,6 +132,14 @@ def test_a_judged_run_with_floor_both_orders_and_two_judges(tmp_path: Path) -> N
     assert found.judging.means == {"test/judge": 4, "test/second": 3}
     assert list(found.judging.kappa) == ["test/judge | test/second"]
     assert any("test/second gave 3 to every pair" in warning for warning in found.warnings)
+
+
+def test_a_judge_of_one_maker_with_a_side_is_named() -> None:
+    roles = {"replay/f.parquet#gpt-4o-2024-05-13": "reference", "mistral/mistral-large": "subject"}
+    (warning,) = kinship_warnings(["openai/gpt-4o-mini"], roles, load_cards())
+    assert "the reference replay/f.parquet#gpt-4o-2024-05-13" in warning
+    assert "mistral" not in warning
+    assert kinship_warnings(["test/unknown"], roles, load_cards()) == []
 
 
 def test_a_judge_that_errs_is_asked_again_and_then_left_unscored(tmp_path: Path) -> None:

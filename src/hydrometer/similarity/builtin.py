@@ -15,6 +15,7 @@ This is an estimate, not a judge's score: the figures are on the same scale but 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,8 @@ MATCHED_WORDS = 100
 """Longest part of an answer that enters the matched score: an addition at the end of a long one changes nothing."""
 ZERO_PAIRS = 400
 """Pairs of answers to different prompts that the zero is estimated from, where there are enough prompts."""
+SMALLEST_STRATUM = 5
+"""Strata of fewer prompts are taken together: too few pairs for a zero of their own."""
 _SMALL = 1e-6
 
 
@@ -112,7 +115,8 @@ class Yardstick:
     Args:
         prompts: n prompts, several turns joined.
         reference: the reference's answers; None or blank where there is none.
-        strata: label of each prompt (its set and language); answers to different prompts are compared within one.
+        strata: label of each prompt (its set and language); answers to different prompts are compared within one,
+            strata of fewer than `SMALLEST_STRATUM` prompts taken together.
         seed: of the choice of different prompts.
 
     Raises:
@@ -138,7 +142,9 @@ class Yardstick:
         self._rarity = content.Rarity.of(self._grams(self._tokens), max(1, int(self._answered.sum())))
         self._trigrams = _trigrams(self._tokens)
         self._profile = self._profiled(self._tokens)
-        self._strata = list(strata or [""] * self._n)
+        labels = list(strata or [""] * self._n)
+        sizes = Counter(labels)
+        self._strata = [label if sizes[label] >= SMALLEST_STRATUM else "" for label in labels]
         self._orders = different_prompts(self._strata, self._answered, seed)
         others = [self._profile.reordered(order) for order in self._orders]
         self._zero = self._mean_by_stratum([self._raw(self._profile, other) for other in others])
@@ -224,7 +230,8 @@ class Yardstick:
         """Zero of each prompt: the mean over the different prompts of its stratum, shape (n, 3)."""
         identity = np.arange(self._n)
         usable = [self._answered & self._answered[order] & (order != identity) for order in self._orders]
-        zero = np.zeros((self._n, 3))
+        whole = np.concatenate([raw[kept] for raw, kept in zip(raws, usable, strict=True)])
+        zero = np.tile(whole.mean(axis=0) if len(whole) else np.zeros(3), (self._n, 1))
         labels = np.array(self._strata)
         for label in dict.fromkeys(self._strata):
             rows = labels == label
