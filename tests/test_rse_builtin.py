@@ -116,6 +116,13 @@ def test_markdown_and_padding_move_the_raw_score_but_not_the_matched_one() -> No
     assert matched < raw / 4
 
 
+def test_one_and_the_same_answer_to_everything_has_no_matched_score() -> None:
+    nothing = ["I can not say anything about this, sorry, please ask me about something else."] * len(TOPICS_EN)
+    found = Yardstick(list(TOPICS_EN), answers(TOPICS_EN, 1)).compare([*nothing])
+    assert np.isnan(found.matched.overall).all()
+    assert float(np.mean(found.grades.overall)) < 2
+
+
 def test_different_prompts_stay_within_their_stratum_and_never_repeat_a_pair() -> None:
     strata = ["a"] * 7 + ["b"] * 5 + ["alone"]
     usable = np.array([True] * 12 + [True])

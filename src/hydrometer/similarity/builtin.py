@@ -7,7 +7,7 @@ the reference's answers are always alike has little room above its zero, and so 
 below 1, and is not held to it, because means would be biased; the aspects, 0 to 2, are held to their scale.
 
 The matched score controls for length and formatting: marks of formatting and padding (text repeated within an answer or
-over many answers) are removed from both answers, both are cut to the same number of words, at most `MATCHED_WORDS`, and
+over many answers) are removed from both answers, both are cut to the same number of words, `SHORTEST_MATCHED` to `MATCHED_WORDS`, and
 the features of form are left out, on both sides of the yardstick.
 
 This is an estimate, not a judge's score: the figures are on the same scale but are not comparable with judged ones.
@@ -40,6 +40,8 @@ from hydrometer.similarity.text import (
 
 MATCHED_WORDS = 100
 """Longest part of an answer that enters the matched score: an addition at the end of a long one changes nothing."""
+SHORTEST_MATCHED = 10
+"""Pairs with fewer words in common length have no matched score: two answers of nothing but padding are not alike."""
 ZERO_PAIRS = 400
 """Pairs of answers to different prompts that the zero is estimated from, where there are enough prompts."""
 SMALLEST_STRATUM = 5
@@ -213,7 +215,7 @@ class Yardstick:
     def _raw_matched(self, theirs: Tokens) -> Array:
         limits = _common_length(self._plain.words_per_answer(), theirs.words_per_answer())
         cut = (self._profiled(tokens.first_words(limits)) for tokens in (self._plain, theirs))
-        return self._raw(next(cut), next(cut), form=False)
+        return _where_long(self._raw(next(cut), next(cut), form=False), limits)
 
     def _zero_of_matched(self) -> Array:
         raws = []
@@ -223,13 +225,16 @@ class Yardstick:
             ours = self._profiled(self._plain.first_words(limits))
             back = np.argsort(order)
             theirs = self._profiled(self._plain.first_words(limits[back])).reordered(order)
-            raws.append(self._raw(ours, theirs, form=False))
+            raws.append(_where_long(self._raw(ours, theirs, form=False), limits))
         return self._mean_by_stratum(raws)
 
     def _mean_by_stratum(self, raws: Sequence[Array]) -> Array:
         """Zero of each prompt: the mean over the different prompts of its stratum, shape (n, 3)."""
         identity = np.arange(self._n)
-        usable = [self._answered & self._answered[order] & (order != identity) for order in self._orders]
+        usable = [
+            self._answered & self._answered[order] & (order != identity) & np.isfinite(raw[:, 0])
+            for raw, order in zip(raws, self._orders, strict=True)
+        ]
         whole = np.concatenate([raw[kept] for raw, kept in zip(raws, usable, strict=True)])
         zero = np.tile(whole.mean(axis=0) if len(whole) else np.zeros(3), (self._n, 1))
         labels = np.array(self._strata)
@@ -252,6 +257,10 @@ class Yardstick:
 
 def _common_length(ours: Codes, theirs: Codes) -> Codes:
     return np.minimum(np.minimum(ours, theirs), MATCHED_WORDS)
+
+
+def _where_long(raw: Array, lengths: Codes) -> Array:
+    return np.where((lengths >= SHORTEST_MATCHED)[:, None], raw, np.nan)
 
 
 def different_prompts(strata: Sequence[str], usable: Mask, seed: int) -> list[Codes]:
