@@ -139,10 +139,10 @@ def dose(data: Data, reference: str) -> None:
 
 
 def forged(answer: str, reference: str, padding: str) -> str:
-    """The answer cut or padded to the reference's number of words, in the reference's lines and markdown."""
+    """The answer cut, or padded with `padding`, to the reference's number of words, in its lines and markdown."""
     words = re.sub(r"[#*_`>|]|^\s*(?:[-+•]|\d+[.)])\s+", "", answer, flags=re.MULTILINE).split()
     wanted = len(reference.split())
-    source = FILLER.split() if padding == "filler" else list(words)
+    source = padding.split()
     while source and len(words) < wanted:
         words += source[: wanted - len(words)]
     words = words[:wanted]
@@ -164,8 +164,14 @@ def trap(data: Data, reference: str) -> None:
     for model in UNRELATED:
         theirs = data.answers[model]
         before = yardstick.compare(theirs)
-        for padding in ("filler", "repeated"):
-            after = yardstick.compare([forged(a or "", b or "", padding) for a, b in zip(theirs, ours, strict=True)])
+        paddings: dict[str, Texts] = {
+            "filler": [FILLER] * len(theirs),
+            "repeated": theirs,
+            "answers to other prompts": [f"{theirs[i - 1]} {theirs[i - 2]}" for i in range(len(theirs))],
+        }
+        for padding, texts in paddings.items():
+            rows = zip(theirs, ours, texts, strict=True)
+            after = yardstick.compare([forged(a or "", b or "", text or "") for a, b, text in rows])
             raw = mean(after.grades.overall) - mean(before.grades.overall)
             matched = mean(after.matched.overall) - mean(before.matched.overall)
             print(f"trap, {model}, {padding}: raw {raw:+.3f}, matched {matched:+.3f}, ratio {abs(matched / raw):.3f}")

@@ -6,8 +6,8 @@ identity. Z depends on prompts and reference alone, so all subjects are measured
 the reference's answers are always alike has little room above its zero, and so counts little. A single prompt may fall
 below 1, and is not held to it, because means would be biased; the aspects, 0 to 2, are held to their scale.
 
-The matched score controls for length and formatting: marks of formatting and padding (text repeated within an answer or
-over many answers) are removed from both answers, both are cut to the same number of words, `SHORTEST_MATCHED` to `MATCHED_WORDS`, and
+The matched score controls for length and formatting: marks of formatting and padding (text used again, in this answer
+or another) are removed from both answers, both are cut to the same number of words, at most `MATCHED_WORDS`, and
 the features of form are left out, on both sides of the yardstick.
 
 This is an estimate, not a judge's score: the figures are on the same scale but are not comparable with judged ones.

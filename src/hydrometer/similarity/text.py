@@ -176,15 +176,16 @@ def ngrams(tokens: Tokens, size: int) -> tuple[Hashes, Codes]:
 def plain(tokens: Tokens) -> Tokens:
     """Words and punctuation without marks of formatting and without padding.
 
-    Padding is a run of `RUN` words that came before in the same answer, or that the model puts into more than
-    `BOILERPLATE` of its answers (and at least 3): it is no answer to this prompt. Punctuation goes with its word.
+    Padding is a run of `RUN` words that stands nearer to the beginning elsewhere, in this answer or another of the
+    model's, or that is in more than `BOILERPLATE` of its answers (and at least 3). Punctuation goes with its word.
     """
     tokens = tokens.where((tokens.kind == Kind.WORD) | (tokens.kind == Kind.PUNCTUATION))
     at = np.flatnonzero(tokens.kind == Kind.WORD)
     answers = tokens.answer[at]
     hashes, answer = ngrams(tokens, RUN)
     inside = np.flatnonzero(answers[: len(at) - RUN + 1] == answers[RUN - 1 :]) if len(at) >= RUN else at[:0]
-    padding = _padding(hashes, answer, max(2.0, BOILERPLATE * tokens.n))
+    place = inside - np.searchsorted(answers, answer)
+    padding = _padding(hashes, answer, place, max(2.0, BOILERPLATE * tokens.n))
     marks = np.zeros(len(at) + 1, dtype=np.int64)
     np.add.at(marks, inside[padding], 1)
     np.add.at(marks, np.minimum(inside[padding] + RUN, len(at)), -1)
@@ -197,18 +198,21 @@ def plain(tokens: Tokens) -> Tokens:
     return tokens.where(~dropped)
 
 
-def _padding(hashes: Hashes, answer: Codes, widest: float) -> Mask:
-    """Which n-grams came before in their answer, or are in more than `widest` answers."""
+def _padding(hashes: Hashes, answer: Codes, place: Codes, widest: float) -> Mask:
+    """Which n-grams stand nearer to the beginning elsewhere, or are in more than `widest` answers."""
+    if not len(hashes):
+        return np.zeros(0, dtype=bool)
     order = np.argsort(hashes, kind="stable")
-    ordered, owner = hashes[order], answer[order]
-    starts = np.ones(len(order), dtype=bool)
-    starts[1:] = ordered[1:] != ordered[:-1]
-    repeated = np.zeros(len(order), dtype=bool)
-    repeated[1:] = ~starts[1:] & (owner[1:] == owner[:-1])
-    group = np.cumsum(starts) - 1
-    spread = np.bincount(group, ~repeated)
+    ordered, owner, where = hashes[order], answer[order], place[order]
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    group = np.cumsum(first) - 1
+    new_answer = first.copy()
+    new_answer[1:] |= owner[1:] != owner[:-1]
+    spread = np.bincount(group, new_answer)
+    nearest = np.minimum.reduceat(where, np.flatnonzero(first))
     found = np.empty(len(order), dtype=bool)
-    found[order] = repeated | (spread > widest)[group]
+    found[order] = (where > nearest[group]) | (spread > widest)[group]
     return found
 
 
