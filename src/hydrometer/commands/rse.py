@@ -33,7 +33,7 @@ def rse(
             "--prompts",
             metavar="SET",
             help="own, reasoning, mathematics, conversation, arena-hard, numina, sharegpt, hub:OWNER/DATASET/FILE or a "
-            "file; repeat for several [default: own; those of the recording where all answers are recorded].",
+            "file; repeat for several (default: own; those of the recording where all answers are recorded).",
         ),
     ] = None,
     judge: Annotated[
@@ -55,10 +55,10 @@ def rse(
     floor: Annotated[int, typer.Option(min=0, metavar="N", help="Mismatched pairs that a judge sees.")] = 50,
     system: Annotated[
         str, typer.Option(metavar="neutral|none|TEXT", help="System message, the same for all models.")
-    ] = "none",
+    ] = "neutral",
     temperature: Annotated[float, typer.Option(min=0.0, help="Decoding temperature of subjects and reference.")] = 0.0,
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Longest answer in tokens [default: 1024; embedded 256].")
+        int | None, typer.Option(min=1, help="Longest answer in tokens (default: 1024; embedded 256).")
     ] = None,
     out: options.Out = None,
     rows: Annotated[
