@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING, Literal, get_args
 
 from hydrometer.identity import rewriting
-from hydrometer.models.base import Message
+from hydrometer.messages import Message
 from hydrometer.prompts.templates import SLOT
 
 if TYPE_CHECKING:
