@@ -24,10 +24,12 @@ def summary(findings: Sequence[Similarity], comparisons: Sequence[Comparison]) -
         "logic",
         "content",
         "floor",
+        "ceiling",
         "normalised",
         "matched",
+        "n",
     ]
-    table = [[*header, "n"], *(_row(one, sets) for one in ranked)]
+    table = [header, *(_row(one, sets) for one in ranked)]
     lines += _aligned(table)
     lines += _controls(ranked)
     lines += _alike(comparisons)
@@ -47,6 +49,7 @@ def _row(one: Similarity, sets: Sequence[str]) -> list[str]:
         _number(one.logic, 2),
         _number(one.content, 2),
         _number(one.floor),
+        _number(one.ceiling),
         _number(one.normalised),
         _number(one.controls.matched),
         str(one.overall.n),

@@ -57,7 +57,7 @@ class Grades:
         style: 0 to 2.
         logic: 0 to 2.
         content: 0 to 2.
-        overall: 1 to 5; somewhat below 1 is possible for a single prompt.
+        overall: 5 is identity, 1 the level of different prompts; below 1 is possible and not cut off.
     """
 
     style: Array
