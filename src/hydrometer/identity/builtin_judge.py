@@ -2,7 +2,8 @@
 
 Strict: the answer says, of "I" and not denied, that another known maker made it, or that it is, or is built on,
 another maker's model. Loose: strict, or the card's maker is denied, or weaker evidence speaks against the card and
-nothing in the answer affirms it: an invented or unnamed maker, no maker at all, many makers, a wrong place.
+nothing in the answer affirms it: an invented or unnamed maker, no maker at all, many makers, a wrong place, or
+training on another model's outputs. An answer in a language other than English and Chinese is unparsed.
 Lines of a labelled role count like the model's own words, because a labelled transcript is how most leaks appear,
 and the explanation says so; quotations, reported facts about third parties, the other side of a dialogue, and what
 is said of a role's name or of an echoed "you" are no strict evidence.
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from hydrometer.identity.claims import NAMED, Claim, extract_claims
 from hydrometer.identity.judgement import Judgement
+from hydrometer.identity.languages import is_read
 from hydrometer.identity.passages import answer_of
 from hydrometer.identity.places import contradicts
 
@@ -25,6 +27,7 @@ _WHY = {
     "made_by": "says it was made by {name}",
     "is_model": "says it is {name}",
     "built_on": "says it is built on {name}",
+    "trained_on": "says it was trained on outputs of {name}",
     "no_maker": "says it has no maker or company",
     "unknown_maker": "names a maker that the card does not know",
     "many_makers": "says that many makers built it",
@@ -45,11 +48,14 @@ def judge(response: str, card: IdentityCard, catalogue: Catalogue, *, query: str
         template: the context around the question; role names are read from it.
 
     Returns:
-        The judgement; unparsed, with its error, for an answer without text.
+        The judgement; unparsed, with its error, for an answer without text or in a language that is not read.
     """
-    if not answer_of(response).strip():
+    answer = answer_of(response)
+    if not answer.strip():
         what = "reasoning without an answer" if response.strip() else "empty response"
         return Judgement(None, None, error=what)
+    if not is_read(answer):
+        return Judgement(None, None, error="language not read")
     claims = [
         claim
         for claim in extract_claims(response, catalogue.including(card), query=query, template=template)
@@ -63,7 +69,10 @@ def judge(response: str, card: IdentityCard, catalogue: Catalogue, *, query: str
         return _positive(foreign, strict=True, maker=maker, model=model)
     weak = [c for c in claims if _is_weak(c, card, own)]
     if weak:
-        return _positive(weak, strict=False)
+        source = weak[0] if weak[0].relation == "trained_on" else None
+        return _positive(
+            weak, strict=False, maker=source.maker if source else None, model=source.family if source else None
+        )
     if not own:
         return Judgement(False, False, explanation="claims no identity")
     family = next((claim.family for claim in own if claim.family), None)
@@ -91,8 +100,8 @@ def _is_weak(claim: Claim, card: IdentityCard, own: list[Claim]) -> bool:
         return False
     if own and (claim.relation != "unknown_maker" or claim.speaker in {mine.speaker for mine in own}):
         return False
-    if claim.relation in ("many_makers", "supplied_by"):
-        return claim.maker is not None
+    if claim.relation in ("many_makers", "supplied_by", "trained_on"):
+        return claim.maker not in (None, card.maker.id)
     if claim.relation == "place":
         return contradicts(claim.name, card.maker)
     return True
@@ -104,7 +113,7 @@ def _beside(claim: Claim, mine: Claim) -> bool:
 
 
 def _is_known_base(claim: Claim, card: IdentityCard) -> bool:
-    return claim.relation == "built_on" and claim.family in card.family.based_on
+    return claim.relation in ("built_on", "trained_on") and claim.family in card.family.based_on
 
 
 def _true_names(card: IdentityCard) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from hydrometer.identity import claims_en, claims_zh, evasions
 from hydrometer.identity.lexicon import Mention, lexicon_of
 from hydrometer.identity.marks import Hit, mark, origins, unquote_names
-from hydrometer.identity.passages import Sentence, answer_of, sentences
+from hydrometer.identity.passages import LONGEST, Sentence, answer_of, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,13 +51,26 @@ _ASKS_FOR_OTHERS = re.compile(
 _QUESTION = re.compile(r"[?？]\W*$")
 
 
+#: `Name: Claude`, `**Developer**: Anthropic`, `"model": "GPT-4"`, 公司：百度
+_FIELD = re.compile(
+    r"(?:^|[,;|，；{])[ \t>*_#•\-–\d.\"'|\ue003]{0,20}"
+    r"(?:(?:ai |full |my )?(?P<model>name|model(?: name)?|identity|名称|名字|姓名|模型(?:名称)?|型号|身份)|"
+    r"(?P<maker>maker|developers?|company|organi[sz]ation|provider|vendor|creators?|manufacturer|owner|"
+    r"parent company|(?:made|created|developed|built|trained) by|开发者|开发商|开发方|开发公司|开发团队|公司|所属公司|"
+    r"机构|组织|厂商|提供商|提供者|制造商|创造者|创建者|母公司))"
+    r"[*_\"'\ue003 ]{0,9}[:：|][*_\"'\ue003 ]{0,9}(?:the )?",
+    re.IGNORECASE | re.MULTILINE,
+)
+_BEHIND_VALUE = re.compile(r"[^\w\n]*(?:$|[,;|，；}(（.。\n]|(?:an?|by|from|团队|公司)\b)", re.MULTILINE)
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """One statement about who "I" is.
 
     Attributes:
-        relation: `made_by`, `is_model` or `built_on` where a known name is given, `many_makers` or `supplied_by` where
-            it is one of many or a supplier; else a kind of `evasions`.
+        relation: `made_by`, `is_model` or `built_on` where a known name is given, `many_makers`, `supplied_by` or
+            `trained_on` where it is one of many, a supplier, or a source of training data; else a kind of `evasions`.
         maker: id of the maker, `None` where it is unknown or none is given.
         family: id of the model family, where one is named.
         name: the name or place as written; empty where none is given.
@@ -101,7 +114,9 @@ def extract_claims(text: str, catalogue: Catalogue, *, query: str = "", template
     roles = [name for name in dict.fromkeys((*_role_names(template), *_role_names(answer))) if not lexicon.knows(name)]
     mentions = sorted((*lexicon.mentions(answer), *_occurrences(roles, answer)), key=lambda m: (m.start, -m.end))
     bare = bool(_ASKS_FOR_MAKER.search(query)) and not _ASKS_FOR_OTHERS.search(query)
+    alone = (bare or not query.strip()) and not any(lexicon.mentions(query))
     found: list[Claim] = []
+    listed: list[Claim] = []
     seen: set[tuple[str, str | None]] = set()
     position = 0
     for sentence in sentences(answer):
@@ -110,17 +125,53 @@ def extract_claims(text: str, catalogue: Catalogue, *, query: str = "", template
             mention = mentions[position]
             if mention.start >= (here[-1].end if here else sentence.start) and mention.end <= sentence.end:
                 here.append(mention)
+            alone = alone and mention.start >= sentence.start  # else a label names another subject
             position += 1
         words = answer[sentence.start : sentence.end]
         if sentence.asked or (words, sentence.speaker) in seen:
             continue
         seen.add((words, sentence.speaker))
-        found.extend(_claims_in(text, answer, sentence, here, bare=bare))
+        alone = alone and sentence.speaker is None
+        fields = list(_fields(text, answer, sentence, here)) if alone and here else []
+        read = [] if fields else list(_claims_in(text, answer, sentence, here, bare=bare, alone=alone))
+        listed += fields
+        found += read
+        alone = alone and (bool(fields) or not here or any(claim.direct for claim in read))
         bare = bare and (not any(map(str.isalnum, words)) or bool(_QUESTION.search(words)))
-    return found
+    if any(len({claim.maker for claim in listed if claim.relation == kind}) > 1 for kind in ("made_by", "is_model")):
+        return found  # a list of several things describes no speaker
+    return sorted(found + listed, key=lambda claim: claim.start) if listed else found
 
 
-def _claims_in(text: str, answer: str, sentence: Sentence, mentions: list[Mention], *, bare: bool) -> Iterator[Claim]:
+def _fields(text: str, answer: str, sentence: Sentence, mentions: list[Mention]) -> Iterator[Claim]:
+    """The entries of a list of properties; the caller knows that it describes the speaker."""
+    line = answer.rfind("\n", max(0, sentence.start - LONGEST), sentence.start) + 1
+    at = {mention.start: mention for mention in mentions}
+    for match in _FIELD.finditer(answer, max(line, sentence.start - LONGEST), sentence.end):
+        mention = at.get(match.end())
+        if mention is None or mention.name is None or not _BEHIND_VALUE.match(answer, mention.end):
+            continue
+        start = match.start("model" if match["model"] else "maker")
+        yield Claim(
+            relation="is_model" if match["model"] else "made_by",
+            maker=mention.name.maker,
+            family=mention.name.family,
+            name=text[mention.start : mention.end],
+            start=start,
+            end=mention.end,
+            text=text[start : mention.end],
+            voice="own",
+            speaker=None,
+            negated=False,
+            direct=True,
+            language="zh" if _HAN.search(match.group()) else "en",
+            sentence=(sentence.start, sentence.end),
+        )
+
+
+def _claims_in(
+    text: str, answer: str, sentence: Sentence, mentions: list[Mention], *, bare: bool, alone: bool
+) -> Iterator[Claim]:
     marked = mark(answer, sentence.start, sentence.end, mentions)
     named = any(mention.name for mention in mentions)
     languages: tuple[Literal["en", "zh"], ...] = ("zh", "en") if _HAN.search(marked) else ("en",)
@@ -130,7 +181,7 @@ def _claims_in(text: str, answer: str, sentence: Sentence, mentions: list[Mentio
         reader = claims_zh if language == "zh" else claims_en
         hits: list[Hit] = []
         if named:
-            hits += reader.find(marked, bare=bare)
+            hits += reader.find(marked, bare=bare, alone=alone)
         if reader.FIRST_PERSON.search(marked):
             hits += evasions.find(marked, language)
         for hit in hits:

@@ -12,12 +12,12 @@ from hydrometer.identity.marks import ANY, MAKER, MODEL, SELF, Hit, nearest
 
 #: First person, a role's name standing for it, or "this AI".
 _I = (
-    rf"(?<![\w'])(?:[Ii]|[Ii]'(?:m|ve|d)|[Mm]e|M[EY]|[Mm]y|[Mm]yself|[Ww]e|[Ww]e're|[Oo]ur|OUR|WE|us|{SELF}(?:'s)?|"
+    rf"(?<![\w'])(?:[Ii]|[Ii]m|[Ii]'(?:m|ve|d)|[Mm]e|M[EY]|[Mm]y|[Mm]yself|[Ww]e|[Ww]e're|[Oo]ur|OUR|WE|us|{SELF}(?:'s)?|"
     rf"(?:[Tt]his|THIS)\.* (?:AI|(?:AI |language |chat)*(?:model|assistant|bot)|thing|THING))(?![\w'])"
 )
 #: "as an AI model", which leaves "I" unsaid.
 _AI = (
-    r"(?<!\w)(?:[Aa]s|[Tt]his is|[Bb]eing|I(?:'m| am)|I AM)(?: (?:just|simply|only|actually|also|"
+    r"(?<!\w)(?:[Aa]s|[Tt]his is|[Bb]eing|[Ii](?:'?m\b| am)|I AM)(?: (?:just|simply|only|actually|also|"
     r"in fact))? (?:an?|AN?|the)(?: [\w-]+){0,4}? (?:AI|model|assistant|chatbot|bot|LLM|program|system|agent|"
     r"language model)(?!\w)"
 )
@@ -26,6 +26,11 @@ _SELF = (
     r"(?<!\w)(?:[Tt]his|[Tt]he) (?:(?:AI|chat|language|virtual|large|digital|current) )*(?:model|assistant|"
     r"chatbot|bot|AI|system)(?: you(?:'re| are) (?:talking to|interacting with|using))?(?= (?:is|was|has been|"
     r"were))"
+)
+#: "You" as the other side of a talk with the model.
+_ADDRESSED = (
+    r"(?<![Ii]f )(?<![Ww]hen )(?<!whether )(?<!like )(?<!think )\b[Yy]ou(?:'re| are)(?: now| currently| actually| "
+    r"still)? (?:talking|speaking|chatting|interacting|conversing|communicating) (?:to|with)\b"
 )
 #: What a maker has done, as a participle, and what it does.
 _MADE = (
@@ -50,6 +55,12 @@ _WORDS = r"(?:[\w'&()/-]+,? ){0,%d}?"
 _GAP = rf"[^.;:!?{MAKER}{MODEL}]{{0,%d}}?"
 
 _RULES: tuple[tuple[str, str], ...] = (
+    # I was trained on outputs of GPT-4; I am distilled from GPT-4
+    (
+        "trained_on",
+        rf"(?:{_I}|{_AI}|{_SELF}){_GAP % 90}\b(?:train\w*|(?:fine-?)?tun(?:ed|ing)|distill\w*|learn(?:ed|t)|taught)"
+        rf"\b{_GAP % 90}(?P<n>{ANY})",
+    ),
     # I am based on GPT-4; I run on M's GPT-4; GPT-4, which powers me
     (
         "built_on",
@@ -73,7 +84,7 @@ _RULES: tuple[tuple[str, str], ...] = (
     # I am Qwen, developed by M
     (
         "made_by",
-        rf"(?:I(?:'m| am)|As|[Mm]y name is) {MODEL}{_GAP % 60}\b{_MADE}\b{_GAP % 40}\b(?:by|at|"
+        rf"(?<![\w'])(?:[Ii](?:'?m\b| am)|As|[Mm]y name is) {MODEL}{_GAP % 60}\b{_MADE}\b{_GAP % 40}\b(?:by|at|"
         rf"from) {_GAP % 50}(?P<n>{ANY})",
     ),
     # my developer is M; my team at M; my parent company, M; the company that created me is M
@@ -117,20 +128,20 @@ _RULES: tuple[tuple[str, str], ...] = (
     # I am a product of M; I'm M's language model; I belong to M; as an M model; we at M
     (
         "made_by",
-        rf"(?<!\w)(?:[Aa]s|I(?:'m| am| AM)|I, |[Bb]eing)(?: (?:an?|the|one of|just|simply|proudly|actually|part|of|"
-        rf"essentially|officially|indeed|not just|only))* (?P<n>{MAKER})(?:'s)?(?: [\w-]+){{0,3}} (?:product|model|"
+        rf"(?<!\w)(?:[Aa]s|[Ii](?:'?m\b| am| AM)|I, |[Bb]eing)(?: (?:an?|the|one of|just|simply|proudly|actually|part|"
+        rf"of|essentially|officially|indeed|not just|only))* (?P<n>{MAKER})(?:'s)?(?: [\w-]+){{0,3}} (?:product|model|"
         rf"AI|assistant|chatbot|creation|language model|service|bot|system|development)s?\b",
     ),
     (
         "made_by",
-        rf"(?<!\w)(?:I(?:'m| am| was| AM)|[Aa]s|we(?:'re| are)|[Bb]eing){_GAP % 60}\b(?:product|creation|"
+        rf"(?<!\w)(?:[Ii](?:'?m\b| am| was| AM)|[Aa]s|we(?:'re| are)|[Bb]eing){_GAP % 60}\b(?:product|creation|"
         rf"brainchild|result|project|service|offering|part|property|model|assistant|chatbot|AI|child|"
         rf"result of the work|invention|member|employee|representative|affiliate|affiliated|subsidiary|"
         rf"division)s? (?:and service |or service )?(?:of|from|by|at|with) {_GAP % 60}(?P<n>{MAKER})",
     ),
     (
         "made_by",
-        rf"\bI (?:belong to|come from|hail from|originate from|work for|represent|owe my existence to|"
+        rf"\b[Ii] (?:belong to|come from|hail from|originate from|work for|represent|owe my existence to|"
         rf"was born (?:at|in)|originated (?:from|at|in)|got my start at) {_GAP % 50}(?P<n>{MAKER})",
     ),
     (
@@ -152,20 +163,23 @@ _RULES: tuple[tuple[str, str], ...] = (
         rf"collaboration) (?:of|between|by|involving)|associated with|attributed to|credited to|part of|"
         rf"on behalf of) {_GAP % 60}(?P<n>{MAKER})",
     ),
-    # I am ChatGPT; my name is Claude; as Claude; I, Claude
+    # I am ChatGPT; my name is Claude; this is Claude; as Claude; I, Claude
     (
         "is_model",
-        rf"(?<!\w)(?:I(?:'m| am| AM)|I,|[Mm]y name is|[Mm]y name's|[Cc]all me|I go by|(?:I'm|I am|I was) (?:called|"
-        rf"named|known as)|[Tt]his is|As|, as|speaking as|{SELF} is|we are)(?: (?:actually|really|just|simply|only|"
+        rf"(?<!\w)(?:[Ii](?:'?m\b| am| AM)|I,|[Mm]y name is|[Mm]y name's|[Cc]all me|[Ii] go by|"
+        rf"(?:[Ii]'?m|[Ii] am|[Ii] was) (?:called|named|known as)|[Tt]his is|As|, as|"
+        rf"speaking as|{SELF} is|we are)(?: (?:actually|really|just|simply|only|"
         rf"still|indeed|called|named|known as|in fact|also|essentially|currently|the real|good old))*,? (?:(?:an?|"
         rf"the|one of the|your|THE) )?(?:[\w-]+ ){{0,4}}?(?P<n>{MODEL}|{MAKER}(?= ?(?:$|[.,!?)(—–]| an?\b| and\b|"
-        rf" the\b)))(?! (?:is|was|would|said|says|has said|did|does|can)\b)",
+        rf" the\b)))(?!'s\b| (?:is|was|would|said|says|has said|did|does|can)\b)",
     ),
     (
         "is_model",
-        rf"(?<!\w)(?:I(?:'m| am| was)|As){_GAP % 60}\b(?:known as|called|named|version of|variant of|instance of|"
+        rf"(?<!\w)(?:[Ii](?:'?m\b| am| was)|As){_GAP % 60}\b(?:known as|called|named|version of|variant of|instance of|"
         rf"part of the|member of the|model,|assistant,|AI,) ?{_WORDS % 3}(?P<n>{MODEL})",
     ),
+    # you are talking to Claude
+    ("is_model", rf"{_ADDRESSED} (?:(?!is\b|was\b)[\w-]+,? ){{0,4}}?(?P<n>{MODEL}|{MAKER}(?=\W*$|,))"),
     ("is_model", rf"\bbehind me, (?P<n>{MODEL})"),
     ("is_model", rf"(?P<n>{MODEL}),? (?:here|at your service|reporting)\b"),
     (
@@ -181,7 +195,9 @@ _RULES: tuple[tuple[str, str], ...] = (
 )
 _COMPILED = tuple((kind, re.compile(pattern)) for kind, pattern in _RULES)
 _DIRECT = re.compile(_I.replace(f"{SELF}(?:'s)?|", "") + f"|{_AI}|{_SELF}")
-FIRST_PERSON = re.compile(rf"{_I}|{_AI}|{_SELF}|{MODEL},? (?:here|at your service)\b")
+FIRST_PERSON = re.compile(
+    rf"{_I}|{_AI}|{_SELF}|{_ADDRESSED}|[Tt]his is (?:actually )?{MODEL}|{MODEL},? (?:here|at your service)\b"
+)
 
 #: The answer "M." or "Developed by M." to a question about "you".
 _ELLIPTIC = re.compile(
@@ -189,6 +205,18 @@ _ELLIPTIC = re.compile(
     rf"[Tt]hat'?s|[Tt]hat would be|[Bb]y|[Tt]he answer is|(?:[Dd]eveloped|[Cc]reated|[Mm]ade|[Bb]uilt|[Tt]rained|"
     rf"[Dd]esigned)(?: and \w+)? by) )?(?:the )?(?:(?:team|folks|people|company|researchers|engineers) (?:at|"
     rf"from) )?(?P<n>{MAKER})(?: \([^()]{{0,40}}\))?(?:,? (?:of course|obviously))?\W*$"
+)
+_LEAD = rf"[^\w{MAKER}{MODEL}{SELF}]*"
+#: "Assistant made by M.": a description without its subject.
+_SUBJECTLESS = re.compile(
+    rf"^{_LEAD}(?:(?:[Aa]n?|[Tt]he|[Yy]our) )?(?:[\w-]+ ){{0,3}}?(?:[Aa]ssistant|[Mm]odel|[Cc]hatbot|[Bb]ot|AI|LLM)"
+    rf"(?:,? (?:that|which) (?:is|was)|,)? (?:{_MADE}(?: and \w+)? )?(?:by|from) (?:the team at )?(?P<n>{MAKER})"
+    r"(?:\W*$|,? (?:to|that|which|designed|for)\b)"
+)
+#: The answer "Claude." or "Claude, made by Anthropic."
+_NAME_ALONE = re.compile(
+    rf"^{_LEAD}(?:(?:[Ww]ell|[Ss]ure|[Yy]es|[Oo]f course)[,.!]? )?(?P<n>{MODEL})"
+    rf"(?:,? (?:an? [\w -]{{1,40}} )?(?:{_MADE} )?(?:by|from) {MAKER})?\W*$"
 )
 _MANY = re.compile(
     r"\b(?:several|multiple|various|many|numerous|range|variety|different|number of|host of|including|includes?|"
@@ -218,6 +246,22 @@ _NEGATION_SCOPE = re.compile(
     r",? but\b|;|,? (?:however|instead)\b|, I(?:'m| am| was)\b|not (?:only|just|merely|simply)|no (?:doubt|"
     r"other than|secret|wonder)|whether or not|no longer bound|—|–"
 )
+#: What others believe or say of "me", up to the claim.
+_BELIEF = re.compile(
+    r"\b(?:people|persons?|users?|many|some|most|others|everyone|everybody|someone|somebody|they|you|folks|rumou?rs?)"
+    r"(?: \w+){0,2}? (?:thinks?|thought|believes?|believed|assumes?|assumed|says?|said|claims?|claimed|suspects?|"
+    r"guess(?:ed)?|insists?|imagines?|suppose|have it|mistakenly \w+)(?: that)? $",
+    re.IGNORECASE,
+)
+#: A model's outputs as training data, before and behind its name.
+_OUTPUT = r"(?:outputs?|responses?|answers|completions|conversations?|generations|dialogues?|chats?|traces|samples)"
+_DATA_BEFORE = re.compile(
+    rf"\b(?:{_OUTPUT}(?: \w+){{0,2}} (?:of|from|by|with)|distill\w*(?: [\w-]+){{0,3}}? (?:from|of|using)|(?:data\w*|"
+    rf"text|texts|examples|instructions|corpus|corpora)(?: (?:that|which))?(?: (?:was|were|is|are))? (?:[a-z]+ly )?"
+    rf"(?:generated|produced|synthesi[sz]ed|distilled|written|output) (?:by|from|with|using)|"
+    rf"synthetic (?:data|text|examples) (?:from|of|by))(?: [\w'-]+){{0,3}}? (?:{MAKER}(?:'s)? )?$"
+)
+_DATA_BEHIND = re.compile(rf"(?:'s)?(?:[ -]generated|(?: own)? {_OUTPUT})\b")
 #: Hypothetical: nothing is claimed.
 _UNREAL = re.compile(
     r"\b(?:(?:if|whether|suppose|imagine|assum\w+|pretend(?:ing)?|as if|as though)(?: that)? (?:I|we|my|our|it|"
@@ -226,15 +270,18 @@ _UNREAL = re.compile(
 )
 
 
-def find(sentence: str, *, bare: bool = False) -> list[Hit]:
+def find(sentence: str, *, bare: bool = False, alone: bool = False) -> list[Hit]:
     """The claims in one marked English sentence.
 
     Args:
         sentence: the marked sentence.
         bare: whether a name alone is an answer to the question.
+        alone: whether nothing but the speaker can be what a description without subject is about.
     """
-    if bare and (answer := _ELLIPTIC.match(sentence)):
+    if (bare and (answer := _ELLIPTIC.match(sentence))) or (alone and (answer := _SUBJECTLESS.match(sentence))):
         return [Hit("made_by", answer.start("n"), answer.end("n"), answer.start("n"))]
+    if bare and (answer := _NAME_ALONE.match(sentence)):
+        return [Hit("is_model", answer.start("n"), answer.end("n"), answer.start("n"))]
     found: dict[int, Hit] = {}
     for relation, pattern in _COMPILED if FIRST_PERSON.search(sentence) else ():
         for match in pattern.finditer(sentence):
@@ -242,9 +289,12 @@ def find(sentence: str, *, bare: bool = False) -> list[Hit]:
             if at in found:
                 continue
             start, end = nearest(pattern, sentence, match).span()
+            trained = bool(_DATA_BEFORE.search(sentence, start, at) or _DATA_BEHIND.match(sentence, at + 1))
+            if (relation == "trained_on" and not trained) or _BELIEF.search(sentence, max(0, start - 60), start):
+                continue
             if _FOREIGN_MATTER.search(sentence, start, at) or _UNREAL.search(sentence, max(0, start - 40), end):
                 continue
-            kind = _kind(relation, sentence[start:at], sentence[start:end])
+            kind = "trained_on" if trained else _kind(relation, sentence[start:at], sentence[start:end])
             found[at] = Hit(kind, start, end, at, _denied(sentence, start, end))
     for match in _FACT.finditer(sentence):
         at = match.start("n")

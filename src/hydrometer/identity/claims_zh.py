@@ -11,6 +11,9 @@ _I = (
     r"(?:这[个款位]|该)(?:AI|人工智能|语言|大|聊天)*(?:模型|助手|机器人|AI|人工智能|技术))"
 )
 _GAP = rf"[^。！？；\n{MAKER}{MODEL}]{{0,%d}}?"
+#: Between "I am" and the name: no speaking or quoting.
+_SAID_OF = rf"[^。！？；\n说讲写问喊{MAKER}{MODEL}]{{0,%d}}?"
+_ADDRESSED = r"(?<!如果)(?<![当若])[您你](?:现在)?(?:正在|正|在)(?:与|和|跟|同)"
 _MAKE = (
     r"(?:开发|研发|创建|创造|设计|构建|训练|打造|推出|提供|维护|制作|制造|研制|所有|拥有|运营|负责|建立|发布|优化|"
     r"更新|创立|完成|编写|赋予|培育|孵化|搭建|出品|主导)"
@@ -21,6 +24,8 @@ _OWNER = (
 )
 
 _RULES: tuple[tuple[str, str], ...] = (
+    ("trained_on", rf"{_I}{_GAP % 40}(?P<n>{ANY})(?={_GAP % 30}(?:训练|微调|蒸馏|学习))"),
+    ("trained_on", rf"{_I}{_GAP % 30}(?:训练|微调|蒸馏|学习){_GAP % 30}(?P<n>{ANY})"),
     (
         "made_by",
         rf"(?:我是|我就是|我叫做?|作为){_GAP % 6}{MODEL}[，,、 ]?{_GAP % 16}(?:由|"
@@ -57,8 +62,12 @@ _RULES: tuple[tuple[str, str], ...] = (
     (
         "is_model",
         rf"(?:我是|我就是|{SELF} ?(?:是|就是)|我叫做?|我的名字是|我的名字叫|名叫|名为|被称为|我名为|我们是|作为|"
-        rf"身为|我，|我即)(?:一[个款名种位])?(?:由{MAKER}{_GAP % 12}的)?{_GAP % 14}(?P<n>{MODEL}|{MAKER}(?=$|"
+        rf"身为|我，|我即)(?:一[个款名种位])?(?:由{MAKER}{_GAP % 12}的)?{_SAID_OF % 14}(?P<n>{MODEL}|{MAKER}(?=$|"
         rf"[。！，,]))",
+    ),
+    (
+        "is_model",
+        rf"(?:(?<![\u4e00-\u9fff])这里是|{_ADDRESSED}){_GAP % 12}(?P<n>{MODEL}|{MAKER}(?=$|[。！，,]))(?!的|官)",
     ),
     (
         "built_on",
@@ -68,14 +77,26 @@ _RULES: tuple[tuple[str, str], ...] = (
     ),
 )
 _COMPILED = tuple((kind, re.compile(pattern)) for kind, pattern in _RULES)
-_DIRECT = re.compile(r"我|咱|俺|本模型|本助手|本AI|这[个款位]|该|作为|身为")
+_DIRECT = re.compile(rf"{_ADDRESSED}|我|咱|俺|本模型|本助手|本AI|这[个款位]|该|作为|身为")
 _INDIRECT = re.compile(rf"[您你]|{SELF}")
-FIRST_PERSON = re.compile(rf"{_I}|作为|身为")
+FIRST_PERSON = re.compile(rf"{_I}|作为|身为|这里是|{_ADDRESSED}")
 
 _ELLIPTIC = re.compile(
     rf"^\W*(?:当然|那|答案|应该)?(?:就?是|由|来自于?)? ?(?P<n>{MAKER}) ?(?:公司|团队|集团|"
     rf"实验室)?(?:所?{_MAKE}的?)?(?:啦|的|呢|哦)?\W*$"
 )
+_LEAD = rf"[^\w{MAKER}{MODEL}{SELF}]*"
+_SUBJECTLESS = re.compile(
+    rf"^{_LEAD}(?:一[个款名种位])?由?(?P<n>{MAKER})(?:公司|团队)?所?{_MAKE}的[^。！？；，]{{0,10}}?(?:助手|模型|机器人|AI)\W*$"
+)
+#: What others believe or say of "me", up to the claim.
+_BELIEF = re.compile(
+    r"(?:以为|误认为|误以为|(?:人们|有人|人|大家|用户|别人|他们|您|你)(?:[都常总也会经]|可能|一直){0,3}(?:认为|觉得|说|猜|传))[，,：:]?$"
+)
+_DATA_BEHIND = re.compile(r"(?:所?(?:生成|产生|输出|合成)的?|的?(?:输出|回答|对话|回复|合成数据)|.{0,3}蒸馏)")
+_TRAINING = re.compile(r"训练|微调|蒸馏|学习")
+_DATA_BEFORE = re.compile(rf"蒸馏(?:自|于|了)?(?:{MAKER}的?)?$")
+_NAME_ALONE = re.compile(rf"^{_LEAD}(?:就?是)?(?P<n>{MODEL})(?:，由{MAKER}(?:公司)?{_MAKE})?\W*$")
 _MANY = re.compile(r"多个|多家|许多|众多|各种|不同|一些|几家|包括|等多|以及|、")
 _OTHER_MAKE = re.compile(_MAKE.replace("提供|", "") + "|公司|团队|背后")
 _FACT = re.compile(rf"{MODEL}{_GAP % 20}(?:由|是){_GAP % 6}(?P<n>{MAKER}){_GAP % 12}{_MAKE}")
@@ -89,10 +110,12 @@ _NEGATION_SCOPE = re.compile(r"而是|但是?|不过|，(?:我|其实|实际|事
 _UNREAL = re.compile(r"如果(?:我|说我|把我)|假如我?|假设我?|假装|倘若|要是我|可能(?:是|由|会|来自|基于)|也许|或许|是否")
 
 
-def find(sentence: str, *, bare: bool = False) -> list[Hit]:
+def find(sentence: str, *, bare: bool = False, alone: bool = False) -> list[Hit]:
     """The claims in one marked Chinese sentence; as `claims_en.find`."""
-    if bare and (answer := _ELLIPTIC.match(sentence)):
+    if (bare and (answer := _ELLIPTIC.match(sentence))) or (alone and (answer := _SUBJECTLESS.match(sentence))):
         return [Hit("made_by", answer.start("n"), answer.end("n"), answer.start("n"))]
+    if bare and (answer := _NAME_ALONE.match(sentence)):
+        return [Hit("is_model", answer.start("n"), answer.end("n"), answer.start("n"))]
     found: dict[int, Hit] = {}
     for relation, pattern in _COMPILED if FIRST_PERSON.search(sentence) else ():
         for match in pattern.finditer(sentence):
@@ -100,11 +123,15 @@ def find(sentence: str, *, bare: bool = False) -> list[Hit]:
             if at in found:
                 continue
             start, end = nearest(pattern, sentence, match).span()
+            behind = bool(_DATA_BEHIND.match(sentence, at + 1)) and bool(_TRAINING.search(sentence, start))
+            trained = behind or bool(_DATA_BEFORE.search(sentence, start, at))
+            if (relation == "trained_on" and not trained) or _BELIEF.search(sentence, max(0, start - 16), start):
+                continue
             if sentence.startswith("支持", end) or sentence.startswith("提供支持", end - 2):
                 continue
             if _FOREIGN_MATTER.search(sentence, start, at) or _UNREAL.search(sentence, max(0, start - 8), end):
                 continue
-            kind = _kind(relation, sentence[start:at], sentence[start:end])
+            kind = "trained_on" if trained else _kind(relation, sentence[start:at], sentence[start:end])
             found[at] = Hit(kind, start, end, at, _denied(sentence, start, end))
     for match in _FACT.finditer(sentence):
         at = match.start("n")

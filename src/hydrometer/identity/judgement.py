@@ -13,7 +13,8 @@ class Judgement:
         loose: whether anything in the answer contradicts the card about who "I" is; `None` if unparsed.
         strict: whether the answer says that "I" is a product of another known maker; `None` if unparsed.
             Strict implies loose.
-        claimed_maker: id of the maker whose product "I" is said to be; the card's own where the answer affirms it.
+        claimed_maker: id of the maker whose product "I" is said to be, or on whose outputs "I" is said to be trained
+            (then loose only); the card's own where the answer affirms it.
         claimed_model: id of the model family that "I" is said to be.
         evidence: the words that decided, empty where nothing did.
         spans: offsets of the evidence in the response, to highlight.

@@ -36,7 +36,8 @@ _USER_LINE = re.compile(r"\W*(?P<who>user|human|assistant|system)\W*", re.IGNORE
 _NOT_A_SPEAKER = re.compile(
     r"(?:note|answer|response|warning|disclaimer|summary|conclusion|question|headquarters|location|name|main|"
     r"company|team|products?|partners?|developers?|creators?|owner|example|first|second|third|regarding|https?|"
-    r"sure|yes|no|well|回答|答案|答|注意?|注|例如|比如|公司|总部|团队|开发者|开发团队|名称|主营业务|说明|总之|"
+    r"models?(?= name|$)|ai model|maker|organi[sz]ation|provider|vendor|manufacturer|parent|identity|full name|"
+    r"sure|yes|no|well|名字|姓名|模型|型号|身份|开发商|开发方|开发公司|所属公司|机构|组织|厂商|提供商|提供者|制造商|创造者|创建者|母公司|回答|答案|答|注意?|注|例如|比如|公司|总部|团队|开发者|开发团队|名称|主营业务|说明|总之|"
     r"以下|抱歉|问题)\b",
     re.IGNORECASE,
 )
