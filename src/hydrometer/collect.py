@@ -171,6 +171,7 @@ class Collector:
                     await self._stopping.wait()
 
     async def _attempt(self, job: _Job) -> Completion | CallFailure:
+        """One attempt; its place is kept until the answer is stored, so a kill loses at most one call per place."""
         await job.limit.acquire()
         try:
             if self._stop is not None:
@@ -183,9 +184,9 @@ class Collector:
                 self.stop(stop)
                 raise
             outcome = await self._send(job)
+            stored = await self.ledger.put(replace(job.entry, outcome=outcome))
         finally:
             job.limit.release()
-        stored = await self.ledger.put(replace(job.entry, outcome=outcome))
         return outcome if stored is None else stored
 
     async def _send(self, job: _Job) -> Completion | CallFailure:
