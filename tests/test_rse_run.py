@@ -285,3 +285,17 @@ def test_a_file_with_empty_answers_on_one_side_is_counted(tmp_path: Path) -> Non
     assert any("no answer to 2 of 6" in warning for warning in found["warnings"])
     assert any("holds no prompts" in warning for warning in found["warnings"])
     assert np.isfinite(found["overall"]["estimate"])
+
+
+def test_a_reference_that_says_the_same_to_everything_has_no_scale(tmp_path: Path) -> None:
+    rows = [
+        {"model": m, "prompt_id": str(i), "prompt": f"About {i}?", "response": "Yes" if m == "r" or i % 2 else "No"}
+        for m in "sr"
+        for i in range(40)
+    ]
+    pl.DataFrame(rows).write_parquet(tmp_path / "f.parquet")
+    out, error = command(f"replay/{tmp_path}/f.parquet#s", "--reference", f"replay/{tmp_path}/f.parquet#r", "--json")
+    assert "nearly the same to different prompts" in str(error)
+    (found,) = json.loads(out)
+    assert found["overall"]["estimate"] is None
+    assert (found["unscored"], found["failed"]) == (40, 0)

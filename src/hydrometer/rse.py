@@ -33,6 +33,7 @@ History = Literal["own", "reference", "recorded"]
 #: One model's answers to all prompts: its turns in each conversation, or None where it has none.
 Answers = list[tuple[str, ...] | None]
 BUILTIN = "builtin"
+NO_SCALE = "nearly the same to different prompts, so there is no scale to put likeness on"
 #: Fewer scored prompts than this make a wide interval, and a warning.
 FEW = 30
 
@@ -248,7 +249,13 @@ def _looked_up(plan: RsePlan, name: str, responses: Responses, sample: int) -> A
 
 
 def _estimated(plan: RsePlan, name: str, answers: Answers, reference: Answers, pairing: Pairing) -> Measured:
-    return _measured(plan, name, BUILTIN, pairing, answers, reference, vars_of(pairing), pairing.mismatched.overall)
+    scores = vars_of(pairing)
+    both = np.array([a is not None and b is not None for a, b in zip(answers, reference, strict=True)])
+    flat = int((both & ~np.isfinite(scores["overall"])).sum())
+    notes = [f"{plan.reference} says {NO_SCALE} ({flat} prompts unscored)."] if flat else []
+    return _measured(
+        plan, name, BUILTIN, pairing, answers, reference, scores, pairing.mismatched.overall, warnings=notes
+    )
 
 
 def vars_of(pairing: Pairing) -> dict[str, Array]:

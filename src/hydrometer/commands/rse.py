@@ -210,6 +210,8 @@ def _finish(result: RseResult, out: Path | None, rows: Path | None, as_json: boo
 
 def _refuse_nothing(result: RseResult, reasons: dict[str, str]) -> None:
     """Raise where nothing could be scored, after all that there is was written."""
+    from hydrometer.rse import BUILTIN, NO_SCALE
+
     for one in result.findings:
         if one.overall.n:
             continue
@@ -220,6 +222,8 @@ def _refuse_nothing(result: RseResult, reasons: dict[str, str]) -> None:
                 f"{one.subject} and {one.reference} have no prompt that both answered: {reason}",
                 f"Try `hydrometer models check {silent}`.",
             )
+        if one.judge == BUILTIN:
+            raise InputError(f"{one.reference} says {NO_SCALE}", "Take a reference that answers each prompt.")
         raise ModelError(
             f"{one.judge} never gave a grade that could be read ({one.unscored} pairs unscored)",
             "Take a judge that keeps to the format, or --judge builtin.",
