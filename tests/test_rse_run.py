@@ -299,3 +299,14 @@ def test_a_reference_that_says_the_same_to_everything_has_no_scale(tmp_path: Pat
     (found,) = json.loads(out)
     assert found["overall"]["estimate"] is None
     assert (found["unscored"], found["failed"]) == (40, 0)
+
+
+def test_names_from_files_cannot_drive_the_terminal(tmp_path: Path) -> None:
+    path = recording(tmp_path)
+    rows = [{"prompt_id": str(i), "prompt": f"About {i}?", "set": f"s{i % 2}\x1b[2J\u202e"} for i in range(12)]
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    names = f"replay/{path}#near", "--reference", f"replay/{path}#ref"
+    table, error = command(*names, "--prompts", str(tmp_path / "p.jsonl"))
+    assert error is None
+    assert "s0‹U+001B›[2J" in table
+    assert not re.search("[\x1b\u202e]", table)
