@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 import typer
 from doubles import Answer, Double, collector_at, failure, quick
+from faulty_server import FaultyServer, faulty
 from typer.testing import CliRunner
 
 from hydrometer.commands.rse import rse
@@ -22,6 +23,8 @@ from hydrometer.prompts.sets import ConversationPrompt, load_own
 from hydrometer.rse import RsePlan, RseResult, all_prompts, run
 from hydrometer.rse_judges import kinship_warnings
 from hydrometer.session import Session
+
+__all__ = ["faulty"]
 
 PROMPTS = all_prompts(load_own())[::3]
 GRADE = "Alike. <style>2</style><logic>1</logic><content>1</content><overall>{}</overall>"
@@ -261,6 +264,8 @@ def test_recorded_models_from_one_file_to_json_rows_and_folder(tmp_path: Path) -
         (["FILE#near", "--reference", "FILE#ref", "--prompts", "nowhere"], "no prompt set or file"),
         (["FILE#near", "--reference", "FILE#ref", "--prompts", "own"], "answers none of the 126"),
         (["FILE#near", "--reference", "FILE#ref", "--rows", "rows.csv"], "does not end in .parquet"),
+        (["FILE#none", "--reference", "FILE#ref", "--rows", "rows.csv"], "does not end in .parquet"),
+        (["FILE#near", "--reference", "FILE#ref", "--judges", " ,"], "--judges names no model"),
     ],
 )
 def test_bad_input_is_one_clear_line(tmp_path: Path, words: list[str], message: str) -> None:
@@ -310,3 +315,25 @@ def test_names_from_files_cannot_drive_the_terminal(tmp_path: Path) -> None:
     assert error is None
     assert "s0‹U+001B›[2J" in table
     assert not re.search("[\x1b\u202e]", table)
+
+
+def test_a_judge_that_cannot_be_reached_is_told_with_its_reason(
+    tmp_path: Path, faulty: FaultyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "wrong")
+    path = recording(tmp_path)
+    _, error = command(
+        f"replay/{path}#near", "--reference", f"replay/{path}#ref", "--judge", "openai/auth",
+        "--base-url", faulty.url, "--ledger", str(tmp_path / "ledger.db"), "--quiet",
+    )  # fmt: skip
+    assert "openai/auth gave no grade (12 pairs unscored)" in str(error)
+    assert "401" in str(error)
+
+
+def test_a_judge_without_grades_among_several_is_named(tmp_path: Path) -> None:
+    mute = Double(lambda text, attempt: "No.", "test/mute", "mute")
+    plan = plan_of(judges=("test/judge", "test/mute"), prompts=PROMPTS[:8], floor_pairs=0)
+    (found,) = done(tmp_path, plan, talks("a"), talks("r"), judge(), mute).findings
+    assert found.overall.n == 8
+    assert any("test/mute gave no usable grade to 8 of 8" in warning for warning in found.warnings)
+    assert not any("test/judge gave no" in warning for warning in found.warnings)
