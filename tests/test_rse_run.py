@@ -337,3 +337,50 @@ def test_a_judge_without_grades_among_several_is_named(tmp_path: Path) -> None:
     assert found.overall.n == 8
     assert any("test/mute gave no usable grade to 8 of 8" in warning for warning in found.warnings)
     assert not any("test/judge gave no" in warning for warning in found.warnings)
+
+
+def test_answers_to_another_prompt_of_the_same_id_are_refused(tmp_path: Path) -> None:
+    path = recording(tmp_path)
+    names = f"replay/{path}#near", "--reference", f"replay/{path}#ref"
+    spaced = [{"prompt_id": str(i), "prompt": f"About  {i}?\n"} for i in range(12)]
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, spaced)))
+    _, error = command(*names, "--prompts", str(tmp_path / "p.jsonl"))
+    assert error is None
+    others = [{"prompt_id": str(i), "prompt": f"Of the sea {i}"} for i in range(12)]
+    (tmp_path / "q.jsonl").write_text("\n".join(map(json.dumps, others)))
+    _, error = command(*names, "--prompts", str(tmp_path / "q.jsonl"))
+    assert "an answer to another prompt under the id '0'" in str(error)
+
+
+def test_one_answer_is_never_counted_in_two_sets(tmp_path: Path) -> None:
+    path = recording(tmp_path)
+    for name in ("p", "q"):
+        rows = [{"prompt_id": str(i), "prompt": f"About {i}?" if name == "p" else f"Sea {i}"} for i in range(12)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    sets = "--prompts", str(tmp_path / "p.jsonl"), "--prompts", str(tmp_path / "q.jsonl")
+    out, error = command(f"replay/{path}#near", "--reference", f"replay/{path}#ref", *sets, "--json")
+    assert error is None
+    (found,) = json.loads(out)
+    assert (found["overall"]["n"], found["failed"]) == (12, 12)
+    bare = tmp_path / "bare.parquet"
+    pl.read_parquet(path).drop("prompt").write_parquet(bare)
+    _, error = command(f"replay/{bare}#near", "--reference", f"replay/{bare}#ref", *sets)
+    assert "is in several prompt sets" in str(error)
+
+
+def test_a_control_is_known_under_any_spelling_of_its_file(tmp_path: Path) -> None:
+    path = recording(tmp_path)
+    names = f"replay/{path}#near", "--reference", f"replay/{path}#ref"
+    for spelling in (f"{path}#near", f"replay/{tmp_path}/../{tmp_path.name}/all.parquet#near"):
+        _, error = command(*names, "--controls", spelling)
+        assert "is also a subject" in str(error)
+    _, error = command(*names, "--controls", f"{path}#far")
+    assert error is None
+
+
+def test_a_recording_of_empty_answers_is_told_as_such(tmp_path: Path) -> None:
+    path = recording(tmp_path)
+    empty = pl.read_parquet(path).filter(pl.col("model") == "near").with_columns(response=pl.lit("  "))
+    empty.write_parquet(tmp_path / "empty.parquet")
+    _, error = command(f"replay/{tmp_path}/empty.parquet", "--reference", f"replay/{path}#ref")
+    assert "all 12 answers to these prompts are empty" in str(error)
