@@ -229,12 +229,12 @@ def _refuse_nothing(result: RseResult, reasons: dict[str, str]) -> None:
             )
         if one.judge == BUILTIN:
             raise InputError(f"{one.reference} says {NO_SCALE}", "Take a reference that answers each prompt.")
-        silent = next((name for name in result.plan.judges if name in reasons), None)
-        if silent is not None:
-            raise ModelError(
-                f"{silent} gave no grade ({one.unscored} pairs unscored): {reasons[silent]}",
-                f"Try `hydrometer models check {silent}`.",
-            )
+        for name in result.plan.judges:
+            if name in reasons:
+                raise ModelError(
+                    f"{name} gave no grade ({one.unscored} pairs unscored): {reasons[name]}",
+                    f"Try `hydrometer models check {name}`.",
+                )
         raise ModelError(
             f"{one.judge} never gave a grade that could be read ({one.unscored} pairs unscored)",
             "Take a judge that keeps to the format, or --judge builtin.",
