@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 import typer
 from doubles import Answer, Double, collector_at, failure, quick
+from faulty_server import FaultyServer, faulty
 from typer.testing import CliRunner
 
 from hydrometer.commands.rse import rse
@@ -22,6 +23,8 @@ from hydrometer.prompts.sets import ConversationPrompt, load_own
 from hydrometer.rse import RsePlan, RseResult, all_prompts, run
 from hydrometer.rse_judges import kinship_warnings
 from hydrometer.session import Session
+
+__all__ = ["faulty"]
 
 PROMPTS = all_prompts(load_own())[::3]
 GRADE = "Alike. <style>2</style><logic>1</logic><content>1</content><overall>{}</overall>"
@@ -261,6 +264,8 @@ def test_recorded_models_from_one_file_to_json_rows_and_folder(tmp_path: Path) -
         (["FILE#near", "--reference", "FILE#ref", "--prompts", "nowhere"], "no prompt set or file"),
         (["FILE#near", "--reference", "FILE#ref", "--prompts", "own"], "answers none of the 126"),
         (["FILE#near", "--reference", "FILE#ref", "--rows", "rows.csv"], "does not end in .parquet"),
+        (["FILE#none", "--reference", "FILE#ref", "--rows", "rows.csv"], "does not end in .parquet"),
+        (["FILE#near", "--reference", "FILE#ref", "--judges", " ,"], "--judges names no model"),
     ],
 )
 def test_bad_input_is_one_clear_line(tmp_path: Path, words: list[str], message: str) -> None:
@@ -285,3 +290,97 @@ def test_a_file_with_empty_answers_on_one_side_is_counted(tmp_path: Path) -> Non
     assert any("no answer to 2 of 6" in warning for warning in found["warnings"])
     assert any("holds no prompts" in warning for warning in found["warnings"])
     assert np.isfinite(found["overall"]["estimate"])
+
+
+def test_a_reference_that_says_the_same_to_everything_has_no_scale(tmp_path: Path) -> None:
+    rows = [
+        {"model": m, "prompt_id": str(i), "prompt": f"About {i}?", "response": "Yes" if m == "r" or i % 2 else "No"}
+        for m in "sr"
+        for i in range(40)
+    ]
+    pl.DataFrame(rows).write_parquet(tmp_path / "f.parquet")
+    out, error = command(f"replay/{tmp_path}/f.parquet#s", "--reference", f"replay/{tmp_path}/f.parquet#r", "--json")
+    assert "nearly the same to different prompts" in str(error)
+    (found,) = json.loads(out)
+    assert found["overall"]["estimate"] is None
+    assert (found["unscored"], found["failed"]) == (40, 0)
+
+
+def test_names_from_files_cannot_drive_the_terminal(tmp_path: Path) -> None:
+    path = recording(tmp_path)
+    rows = [{"prompt_id": str(i), "prompt": f"About {i}?", "set": f"s{i % 2}\x1b[2J\u202e"} for i in range(12)]
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    names = f"replay/{path}#near", "--reference", f"replay/{path}#ref"
+    table, error = command(*names, "--prompts", str(tmp_path / "p.jsonl"))
+    assert error is None
+    assert "s0‹U+001B›[2J" in table
+    assert not re.search("[\x1b\u202e]", table)
+
+
+def test_a_judge_that_cannot_be_reached_is_told_with_its_reason(
+    tmp_path: Path, faulty: FaultyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "wrong")
+    path = recording(tmp_path)
+    _, error = command(
+        f"replay/{path}#near", "--reference", f"replay/{path}#ref", "--judge", "openai/auth",
+        "--base-url", faulty.url, "--ledger", str(tmp_path / "ledger.db"), "--quiet",
+    )  # fmt: skip
+    assert "openai/auth gave no grade (12 pairs unscored)" in str(error)
+    assert "401" in str(error)
+
+
+def test_a_judge_without_grades_among_several_is_named(tmp_path: Path) -> None:
+    mute = Double(lambda text, attempt: "No.", "test/mute", "mute")
+    plan = plan_of(judges=("test/judge", "test/mute"), prompts=PROMPTS[:8], floor_pairs=0)
+    (found,) = done(tmp_path, plan, talks("a"), talks("r"), judge(), mute).findings
+    assert found.overall.n == 8
+    assert any("test/mute gave no usable grade to 8 of 8" in warning for warning in found.warnings)
+    assert not any("test/judge gave no" in warning for warning in found.warnings)
+
+
+def test_answers_to_another_prompt_of_the_same_id_are_refused(tmp_path: Path) -> None:
+    path = recording(tmp_path)
+    names = f"replay/{path}#near", "--reference", f"replay/{path}#ref"
+    spaced = [{"prompt_id": str(i), "prompt": f"About  {i}?\n"} for i in range(12)]
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, spaced)))
+    _, error = command(*names, "--prompts", str(tmp_path / "p.jsonl"))
+    assert error is None
+    others = [{"prompt_id": str(i), "prompt": f"Of the sea {i}"} for i in range(12)]
+    (tmp_path / "q.jsonl").write_text("\n".join(map(json.dumps, others)))
+    _, error = command(*names, "--prompts", str(tmp_path / "q.jsonl"))
+    assert "an answer to another prompt under the id '0'" in str(error)
+
+
+def test_one_answer_is_never_counted_in_two_sets(tmp_path: Path) -> None:
+    path = recording(tmp_path)
+    for name in ("p", "q"):
+        rows = [{"prompt_id": str(i), "prompt": f"About {i}?" if name == "p" else f"Sea {i}"} for i in range(12)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    sets = "--prompts", str(tmp_path / "p.jsonl"), "--prompts", str(tmp_path / "q.jsonl")
+    out, error = command(f"replay/{path}#near", "--reference", f"replay/{path}#ref", *sets, "--json")
+    assert error is None
+    (found,) = json.loads(out)
+    assert (found["overall"]["n"], found["failed"]) == (12, 12)
+    bare = tmp_path / "bare.parquet"
+    pl.read_parquet(path).drop("prompt").write_parquet(bare)
+    _, error = command(f"replay/{bare}#near", "--reference", f"replay/{bare}#ref", *sets)
+    assert "is in several prompt sets" in str(error)
+
+
+def test_a_control_is_known_under_any_spelling_of_its_file(tmp_path: Path) -> None:
+    path = recording(tmp_path)
+    names = f"replay/{path}#near", "--reference", f"replay/{path}#ref"
+    for spelling in (f"{path}#near", f"replay/{tmp_path}/../{tmp_path.name}/all.parquet#near"):
+        _, error = command(*names, "--controls", spelling)
+        assert "is also a subject" in str(error)
+    _, error = command(*names, "--controls", f"{path}#far")
+    assert error is None
+
+
+def test_a_recording_of_empty_answers_is_told_as_such(tmp_path: Path) -> None:
+    path = recording(tmp_path)
+    empty = pl.read_parquet(path).filter(pl.col("model") == "near").with_columns(response=pl.lit("  "))
+    empty.write_parquet(tmp_path / "empty.parquet")
+    _, error = command(f"replay/{tmp_path}/empty.parquet", "--reference", f"replay/{path}#ref")
+    assert "all 12 answers to these prompts are empty" in str(error)

@@ -77,6 +77,14 @@ def is_recorded(name: str) -> bool:
     return name.startswith(_PREFIX) or ("#" in name and Path(name.rpartition("#")[0]).expanduser().is_file())
 
 
+def same_model(a: str, b: str) -> bool:
+    """Whether two names stand for one model, however the file of its answers is written."""
+    if not (is_recorded(a) and is_recorded(b)):
+        return a == b
+    (path, model), (other_path, other) = _split(a), _split(b)
+    return path.resolve() == other_path.resolve() and (model == other or None in (model, other))
+
+
 def read_responses(names: Sequence[str]) -> dict[str, Responses]:
     """The recorded answers of several models; a file that several share is read once.
 

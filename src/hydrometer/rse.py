@@ -6,8 +6,10 @@ goes through the collector, so a run that was stopped goes on where it was.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -20,7 +22,7 @@ from hydrometer.identity.cards import load_cards
 from hydrometer.messages import Message
 from hydrometer.models.base import CallFailure, Model, Sampling
 from hydrometer.prompts.sets import ConversationPrompt, PromptSet
-from hydrometer.responses import TURN_BREAK, Responses, is_recorded, read_responses
+from hydrometer.responses import TURN_BREAK, Recorded, Responses, is_recorded, read_responses, same_model
 from hydrometer.rows import content_id, detect_language
 from hydrometer.rse_judges import Grading, Pair
 from hydrometer.session import Session
@@ -33,6 +35,7 @@ History = Literal["own", "reference", "recorded"]
 #: One model's answers to all prompts: its turns in each conversation, or None where it has none.
 Answers = list[tuple[str, ...] | None]
 BUILTIN = "builtin"
+NO_SCALE = "nearly the same to different prompts, so there is no scale to put likeness on"
 #: Fewer scored prompts than this make a wide interval, and a warning.
 FEW = 30
 
@@ -76,12 +79,13 @@ class RsePlan:
             InputError: saying which.
         """
         for role, names in (("subject", self.subjects), ("control", self.controls), ("judge", self.judges)):
-            twice = next((name for name in names if names.count(name) > 1), None)
+            twice = next((b for a, b in combinations(names, 2) if same_model(a, b)), None)
             if twice is not None:
                 raise InputError(f"The {role} {twice} is named twice", "Name it once.")
-        both = next((name for name in self.controls if name in (*self.subjects, self.reference)), None)
+        others = (*self.subjects, self.reference)
+        both = next((name for name in self.controls if any(same_model(name, other) for other in others)), None)
         if both is not None:
-            role = "the reference" if both == self.reference else "a subject"
+            role = "the reference" if same_model(both, self.reference) else "a subject"
             raise InputError(f"The control {both} is also {role}", "A control is a model known to be unrelated.")
 
 
@@ -229,12 +233,18 @@ async def _conversation(
 def _looked_up(plan: RsePlan, name: str, responses: Responses, sample: int) -> Answers:
     """A recording's answers, matched by prompt id, else by the prompt's text."""
     found: Answers = []
+    blank = 0
+    times = Counter(prompt.id for prompt in plan.prompts)
     for prompt in plan.prompts:
-        row = responses.answers.get((prompt.id, sample)) or responses.answers.get(
-            (content_id("prompt", prompt.text), sample)
-        )
+        row = responses.answers.get((content_id("prompt", prompt.text), sample))
+        same_id = responses.answers.get((prompt.id, sample))
+        if row is None and same_id is not None and _fits(name, same_id, prompt, alone=times[prompt.id] == 1):
+            row = same_id
+        blank += row is not None and not row.text.strip()
         found.append(row.turns if row is not None and row.text.strip() else None)
     if all(turns is None for turns in found):
+        if blank:
+            raise InputError(f"{name}: all {blank} answers to these prompts are empty", "Record the answers anew.")
         if sample:
             raise InputError(
                 f"{name} holds no second answers", "The ceiling needs rows with sample 1, or --ceiling-at."
@@ -247,8 +257,37 @@ def _looked_up(plan: RsePlan, name: str, responses: Responses, sample: int) -> A
     return found
 
 
+def _fits(name: str, row: Recorded, prompt: ConversationPrompt, *, alone: bool) -> bool:
+    """Whether an answer recorded under a prompt's id is one to that prompt, `alone` in having the id.
+
+    Raises:
+        InputError: the recording says that it answers another prompt, or cannot say which of several.
+    """
+    theirs, ours = (" ".join(" ".join(turns).split()) for turns in (row.prompt, prompt.turns))
+    alike = theirs in ours or ours in theirs
+    if not alone:
+        if not theirs and not row.set:
+            raise InputError(
+                f"The id {prompt.id!r} is in several prompt sets, and {name} does not say which one it answers",
+                "Give every prompt an id of its own, or record the prompts.",
+            )
+        return alike and (not row.set or bool(theirs) or row.set == prompt.set)
+    if not alike:
+        raise InputError(
+            f"{name} has an answer to another prompt under the id {prompt.id!r} ({theirs[:40]!r}, here {ours[:40]!r})",
+            "Give the prompt set that the answers were recorded with, by --prompts.",
+        )
+    return True
+
+
 def _estimated(plan: RsePlan, name: str, answers: Answers, reference: Answers, pairing: Pairing) -> Measured:
-    return _measured(plan, name, BUILTIN, pairing, answers, reference, vars_of(pairing), pairing.mismatched.overall)
+    scores = vars_of(pairing)
+    both = np.array([a is not None and b is not None for a, b in zip(answers, reference, strict=True)])
+    flat = int((both & ~np.isfinite(scores["overall"])).sum())
+    notes = [f"{plan.reference} says {NO_SCALE} ({flat} prompts unscored)."] if flat else []
+    return _measured(
+        plan, name, BUILTIN, pairing, answers, reference, scores, pairing.mismatched.overall, warnings=notes
+    )
 
 
 def vars_of(pairing: Pairing) -> dict[str, Array]:

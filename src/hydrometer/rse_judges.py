@@ -85,10 +85,18 @@ class Grading:
         )
 
     def warnings(self) -> list[str]:
-        """Judges that tell nothing: one grade for everything, or none at all."""
+        """Judges that tell nothing, by one grade for everything, and those whose part in the mean is not whole."""
         found = []
-        for name, grades in zip(self.judges, self.by_judge()[:, :, -1], strict=True):
+        overall = self.by_judge()[:, :, -1]
+        graded = np.isfinite(overall).any(axis=0)
+        for name, grades in zip(self.judges, overall, strict=True):
             seen = grades[np.isfinite(grades)]
+            absent = int(graded.sum()) - len(seen)
+            if absent:
+                found.append(
+                    f"{name} gave no usable grade to {absent} of {int(graded.sum())} graded pairs; "
+                    "there the score is that of the other judges alone."
+                )
             if judge.same_kind(seen.tolist()):
                 found.append(f"{name} gave {seen[0]:g} to every pair: that is no information about similarity.")
         return found

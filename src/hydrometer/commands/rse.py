@@ -78,11 +78,14 @@ def rse(
     """Response Similarity Evaluation: style, logic and content of two models' answers, with floor and controls."""
     from hydrometer.ice import system_of
     from hydrometer.models.base import Sampling
+    from hydrometer.report.rse_files import check_rows_path
     from hydrometer.responses import is_recorded
     from hydrometer.rse import History, RsePlan
     from hydrometer.session import open_session
 
     judge_names = _judges(judge, judges)
+    if rows is not None:
+        check_rows_path(rows)
     names = (reference, *subjects, *_listed(controls))
     found, notes = _prompts(prompts, names, sample, seed)
     live = [name for name in names if not is_recorded(name)]
@@ -166,6 +169,8 @@ def _judges(judge: str, judges: str | None) -> tuple[str, ...]:
         if judge != "builtin":
             raise InputError("Both --judge and --judges are given", "Name all judges with --judges.")
         names = _listed(judges)
+        if not names:
+            raise InputError("--judges names no model", "Name judges, or leave the option out for the estimate.")
         if "builtin" in names:
             raise InputError(
                 "builtin is no judge model and its estimates are never mixed with judged scores", "Leave it out."
@@ -210,6 +215,8 @@ def _finish(result: RseResult, out: Path | None, rows: Path | None, as_json: boo
 
 def _refuse_nothing(result: RseResult, reasons: dict[str, str]) -> None:
     """Raise where nothing could be scored, after all that there is was written."""
+    from hydrometer.rse import BUILTIN, NO_SCALE
+
     for one in result.findings:
         if one.overall.n:
             continue
@@ -220,6 +227,14 @@ def _refuse_nothing(result: RseResult, reasons: dict[str, str]) -> None:
                 f"{one.subject} and {one.reference} have no prompt that both answered: {reason}",
                 f"Try `hydrometer models check {silent}`.",
             )
+        if one.judge == BUILTIN:
+            raise InputError(f"{one.reference} says {NO_SCALE}", "Take a reference that answers each prompt.")
+        for name in result.plan.judges:
+            if name in reasons:
+                raise ModelError(
+                    f"{name} gave no grade ({one.unscored} pairs unscored): {reasons[name]}",
+                    f"Try `hydrometer models check {name}`.",
+                )
         raise ModelError(
             f"{one.judge} never gave a grade that could be read ({one.unscored} pairs unscored)",
             "Take a judge that keeps to the format, or --judge builtin.",

@@ -23,6 +23,16 @@ def findings_json(findings: Sequence[Similarity]) -> str:
     return json.dumps([_without_rates(one.model_dump()) for one in findings], ensure_ascii=False, indent=2) + "\n"
 
 
+def check_rows_path(path: Path) -> None:
+    """Refuse a name for the rows that is not Parquet's, best before a run is paid for.
+
+    Raises:
+        InputError: not a .parquet name.
+    """
+    if path.suffix != ".parquet":
+        raise InputError(f"{path} does not end in .parquet", "Rows are written as Parquet.")
+
+
 def write_rows(path: Path, result: RseResult) -> None:
     """One row for every model and prompt, controls included; a score that is not there is null.
 
@@ -31,8 +41,7 @@ def write_rows(path: Path, result: RseResult) -> None:
     """
     import polars as pl
 
-    if path.suffix != ".parquet":
-        raise InputError(f"{path} does not end in .parquet", "Rows are written as Parquet.")
+    check_rows_path(path)
     tables = []
     for one in result.measured:
         labels = {"subject": one.subject, "reference": one.reference, "judge": one.judge}

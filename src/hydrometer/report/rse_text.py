@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hydrometer.findings import Comparison, Estimate
+from hydrometer.report.visible import label, visible
 from hydrometer.similarity.scores import Similarity
 
 
@@ -17,7 +18,7 @@ def summary(findings: Sequence[Similarity], comparisons: Sequence[Comparison]) -
     sets = list(first.by_set) if len(first.by_set) > 1 else []
     header = [
         "subject",
-        *sets,
+        *map(label, sets),
         "overall",
         "95 % interval",
         "style",
@@ -36,7 +37,7 @@ def summary(findings: Sequence[Similarity], comparisons: Sequence[Comparison]) -
     notes = dict.fromkeys(note for one in findings for note in one.warnings)
     if notes:
         lines += ["", *(f"Note: {note}" for note in notes)]
-    return "\n".join(lines) + "\n"
+    return visible("\n".join(lines) + "\n")
 
 
 def _row(one: Similarity, sets: Sequence[str]) -> list[str]:
@@ -61,8 +62,8 @@ def _controls(findings: Sequence[Similarity]) -> list[str]:
     for one in findings:
         form = one.controls
         words = [
-            f"{label} {value:.2f}"
-            for label, value in (
+            f"{what} {value:.2f}"
+            for what, value in (
                 ("length ratio", form.length_ratio),
                 ("formatting agreement", form.formatting),
                 ("shared trigrams", form.ngram_overlap),
@@ -116,7 +117,7 @@ def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
 
 def _short(name: str) -> str:
     """The model's name without the file that holds its answers."""
-    return name.rpartition("#")[2]
+    return label(name.rpartition("#")[2])
 
 
 def _number(estimate: Estimate | None, digits: int = 3) -> str:

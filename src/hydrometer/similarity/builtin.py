@@ -46,7 +46,8 @@ ZERO_PAIRS = 400
 """Pairs of answers to different prompts that the zero is estimated from, where there are enough prompts."""
 SMALLEST_STRATUM = 5
 """Strata of fewer prompts are taken together: too few pairs for a zero of their own."""
-_SMALL = 1e-6
+LEAST_ROOM = 0.1
+"""Where answers to different prompts are nearer to each other than 1 minus this, there is no scale and no score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,11 +248,12 @@ class Yardstick:
 
     @staticmethod
     def _graded(raw: Array, zero: Array, scored: Mask) -> Grades:
-        raw = np.where(scored[:, None], raw, np.nan)
         room = 1 - zero
+        pooled = room.mean(axis=1)
+        raw = np.where((scored & (pooled >= LEAST_ROOM))[:, None], raw, np.nan)
+        pooled = np.maximum(pooled, LEAST_ROOM)
         aspects = np.where(room > 0, (raw - zero) / np.where(room > 0, room, 1.0), np.floor(raw))
         manner, order, matter = 2 * np.clip(aspects, 0, 1).T
-        pooled = np.maximum(room.mean(axis=1), _SMALL)
         return Grades(manner, order, matter, 1 + 4 * (1 - (1 - raw).mean(axis=1) / pooled))
 
 

@@ -113,19 +113,35 @@ class Dialogue:
 def similarity_prompt(one: Dialogue, two: Dialogue) -> tuple[tuple[Message, ...], bool]:
     """The conversation to send to the judge, and whether an answer had to be shortened.
 
-    Both answers are cut to the same limit in the same way. The user's turns are those of `one`; both saw the same.
+    Both answers are cut to the same limit in the same way, and grades in them are spelt so that they cannot be read as
+    the judge's where it quotes them. The user's turns are those of `one`; both saw the same.
     """
     budget = max(200, ANSWER_LIMIT // max(1, len(one.answers), len(two.answers)))
     shortened = any(len(answer) > budget for answer in (*one.answers, *two.answers))
     parts = []
     for number, turn in enumerate(one.turns, 1):
         label = f" {number}" if len(one.turns) > 1 else ""
-        parts.append(fenced(f"USER{label}", turn, max(200, PROMPT_LIMIT // len(one.turns))))
+        parts.append(_without_grades(fenced(f"USER{label}", turn, max(200, PROMPT_LIMIT // len(one.turns)))))
         for side, dialogue in (("ONE", one), ("TWO", two)):
             answer = dialogue.answers[number - 1] if number <= len(dialogue.answers) else ""
-            parts.append(fenced(f"ANSWER {side}{label}", answer, budget))
+            parts.append(_without_grades(fenced(f"ANSWER {side}{label}", answer, budget)))
     closing = "Explain briefly how alike ONE and TWO are over the whole conversation, then give the four tags."
     return (Message("system", INSTRUCTIONS), Message("user", "\n\n".join([*parts, closing]))), shortened
+
+
+def _without_grades(block: str) -> str:
+    """The block with grades that stand in it spelt so that a judge who quotes them does not give them."""
+    for start, end, value in _objects(block):
+        if any(_json_grades(value)):
+            inside = block[start:end].replace("{", "\N{FULLWIDTH LEFT CURLY BRACKET}")
+            block = block[:start] + inside + block[end:]
+
+    def spelt(match: re.Match[str]) -> str:
+        aspect = _aspect(match[1])
+        graded = aspect is not None and _grade(match[2], *_SCALES[aspect]) is not None
+        return match[0].replace("<", "‹").replace(">", "›") if graded else match[0]
+
+    return _TAG.sub(spelt, block)
 
 
 def parse(reply: str) -> Verdict | None:
