@@ -40,7 +40,9 @@ def main() -> None:
     try:
         app()
     except HydrometerError as error:
-        print(f"hydrometer: {error}", file=sys.stderr)
+        from hydrometer.report.visible import visible
+
+        print(f"hydrometer: {visible(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

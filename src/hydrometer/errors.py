@@ -21,7 +21,8 @@ class HydrometerError(Exception):
         self.what = " ".join(what.split()).rstrip(".")
         hint = " ".join(hint.split()).rstrip(".")
         self.hint = hint[:1].upper() + hint[1:]
-        super().__init__(f"{self.what}. {self.hint}." if self.hint else self.what)
+        stop = "" if self.hint.endswith(("?", "!")) else "."
+        super().__init__(f"{self.what}. {self.hint}{stop}" if self.hint else self.what)
 
 
 class InputError(HydrometerError):

@@ -60,7 +60,7 @@ def rse(
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="Longest answer in tokens (default: 1024; embedded 256).")
     ] = None,
-    out: options.Out = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write findings and rows here.")] = None,
     rows: Annotated[
         Path | None, typer.Option("--rows", metavar="FILE.parquet", help="Write one row per model and prompt.")
     ] = None,
@@ -78,14 +78,16 @@ def rse(
     """Response Similarity Evaluation: style, logic and content of two models' answers, with floor and controls."""
     from hydrometer.ice import system_of
     from hydrometer.models.base import Sampling
-    from hydrometer.report.rse_files import check_rows_path
     from hydrometer.responses import is_recorded
     from hydrometer.rse import History, RsePlan
     from hydrometer.session import open_session
 
     judge_names = _judges(judge, judges)
-    if rows is not None:
-        check_rows_path(rows)
+    if order == "both" and not judge_names:
+        raise InputError(
+            "--order both needs a judge model: the built-in estimate knows no order", "Give --judge MODEL."
+        )
+    options.check_results(out, rows)
     names = (reference, *subjects, *_listed(controls))
     found, notes = _prompts(prompts, names, sample, seed)
     live = [name for name in names if not is_recorded(name)]
