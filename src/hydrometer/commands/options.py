@@ -50,7 +50,7 @@ def check_results(out: Path | None, rows: Path | None) -> None:
     from hydrometer.files import make_folder
 
     if rows is not None and rows.suffix != ".parquet":
-        raise InputError(f"--rows is {rows}", "Give the name of a file that ends in .parquet.")
+        raise InputError(f"{rows} does not end in .parquet", "Rows are written as Parquet.")
     if out is not None:
         make_folder(out)
 
