@@ -348,6 +348,7 @@ def test_browser_every_filter_counts_what_the_rows_hold(context: Any, tmp_path: 
     for (name, value), count in counts.items():
         seen.page.locator(f"[name={name}]").select_option(value)
         seen.wait_for_status(f"{count} of 60")
+        assert f"{count} of 60" in seen.page.locator("body").inner_text()
         seen.page.locator("[type=reset]").click()
         seen.wait_for_status("60 of 60")
     seen.page.locator("[name=search]").fill("nowhere to be found")

@@ -179,7 +179,7 @@ def test_reasoning_is_not_the_answer(faulty: FaultyServer) -> None:
 
 
 def test_text_that_utf8_cannot_hold_is_repaired(faulty: FaultyServer) -> None:
-    ask(model(faulty, "surrogate")).text.encode()
+    assert ask(model(faulty, "surrogate")).text.encode()
     broken = (Message("user", "half a pair \ud83d"),)
     subject = model(faulty, "ok")
 
@@ -189,7 +189,7 @@ def test_text_that_utf8_cannot_hold_is_repaired(faulty: FaultyServer) -> None:
         finally:
             await subject.aclose()
 
-    asyncio.run(run()).text.encode()
+    assert asyncio.run(run()).text.encode()
 
 
 def test_a_base_model_gets_a_transcript_and_is_cut_at_the_next_turn(faulty: FaultyServer) -> None:

@@ -274,7 +274,7 @@ async def run_subjects(
         if plan.search.startswith("mcts"):
             run.warnings.append(
                 "The templates were searched for on this subject: the rates are those of what the search found. They "
-                "are higher than for templates drawn at random, and not comparable between subjects (--search fixed)."
+                "tend to be higher than for templates drawn at random; to compare subjects, use --search fixed."
             )
         if inserted is not None:
             run.warnings.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -117,7 +118,7 @@ class Deck:
         return tuple(self._questions[index] for index in hand)
 
 
-class WaveSearch:
+class WaveSearch(ABC):
     """What the strategies share: the budget, the deck, the numbering of proposals and the checks on results."""
 
     def __init__(
@@ -194,11 +195,11 @@ class WaveSearch:
         chances = None if weights is None else [weights[index] for index in fit]
         return mutator, (parent, pool[self._rng.choices(fit, chances)[0]])
 
+    @abstractmethod
     def _propose(self) -> bool:
         """Add one proposal; False when there is nothing left to propose in this wave."""
-        raise NotImplementedError
 
-    def _learn(self, proposal: Proposal, hand: list[int], result: Evaluated) -> None:
+    def _learn(self, proposal: Proposal, hand: list[int], result: Evaluated) -> None:  # noqa: B027
         """Use one result; nothing by default."""
 
 
