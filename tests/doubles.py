@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hydrometer.collect import Collector, Policy
-from hydrometer.ledger import Entry, SqliteLedger
+from hydrometer.ledger import Call, Entry, SqliteLedger
 from hydrometer.models.base import CallFailure, Capabilities, Completion, FailureKind, Message, Sampling
 
 Answer = str | Completion | CallFailure | Exception
@@ -143,3 +143,21 @@ def virtually(work: Coroutine[Any, Any, T]) -> T:
 def now() -> float:
     """The loop's time."""
     return asyncio.get_running_loop().time()
+
+
+def entry(text: str, outcome: Completion | CallFailure, **parts: Any) -> Entry:
+    request = Call("test", "m", said(text), Sampling(), **parts).canonical()
+    return Entry(Call.key_of(request), request, "test/m", "subject", outcome)
+
+
+def put(path: Path, *entries: Entry) -> list[Completion | None]:
+    """Put entries through a ledger that is opened and closed for them."""
+    book = SqliteLedger(path, command="test")
+
+    async def all_of_them() -> list[Completion | None]:
+        return await asyncio.wait_for(asyncio.gather(*map(book.put, entries)), 30)
+
+    try:
+        return asyncio.run(all_of_them())
+    finally:
+        book.close()
