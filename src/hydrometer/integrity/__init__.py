@@ -1,0 +1,1 @@
+"""Integrity: what a student lost of its teacher's range."""
