@@ -106,15 +106,17 @@ def prompts_of_recordings(names: Sequence[str]) -> tuple[ConversationPrompt, ...
         InputError: the recording cannot be read.
     """
     first = read_responses(names[:1])[names[0]]
-    return tuple(
-        ConversationPrompt(
-            id=prompt_id,
-            set=row.set or "recorded",
-            turns=row.prompt,
-            category=row.category,
-            language=row.language or detect_language(TURN_BREAK.join(row.prompt) or row.text),
-        )
-        for prompt_id, row in first.prompts().items()
+    return tuple(map(recorded_prompt, first.prompts().values()))
+
+
+def recorded_prompt(row: Recorded) -> ConversationPrompt:
+    """The prompt that a recorded answer answers."""
+    return ConversationPrompt(
+        id=row.prompt_id,
+        set=row.set or "recorded",
+        turns=row.prompt,
+        category=row.category,
+        language=row.language or detect_language(TURN_BREAK.join(row.prompt) or row.text),
     )
 
 
@@ -236,10 +238,7 @@ def _looked_up(plan: RsePlan, name: str, responses: Responses, sample: int) -> A
     blank = 0
     times = Counter(prompt.id for prompt in plan.prompts)
     for prompt in plan.prompts:
-        row = responses.answers.get((content_id("prompt", prompt.text), sample))
-        same_id = responses.answers.get((prompt.id, sample))
-        if row is None and same_id is not None and _fits(name, same_id, prompt, alone=times[prompt.id] == 1):
-            row = same_id
+        row = recorded_answer(name, responses, prompt, sample, alone=times[prompt.id] == 1)
         blank += row is not None and not row.text.strip()
         found.append(row.turns if row is not None and row.text.strip() else None)
     if all(turns is None for turns in found):
@@ -255,6 +254,28 @@ def _looked_up(plan: RsePlan, name: str, responses: Responses, sample: int) -> A
             "Give the prompt set that the answers were recorded with, by --prompts.",
         )
     return found
+
+
+def recorded_answer(
+    name: str, responses: Responses, prompt: ConversationPrompt, sample: int, *, alone: bool
+) -> Recorded | None:
+    """A recording's answer to a prompt, by the prompt's text or else by its id; None where it has none.
+
+    Args:
+        name: of the recording, for messages.
+        responses: its answers.
+        prompt: the prompt.
+        sample: number of the draw.
+        alone: whether no other prompt of the run has the prompt's id.
+
+    Raises:
+        InputError: the answer under the prompt's id is to another prompt, or cannot say to which of several.
+    """
+    row = responses.answers.get((content_id("prompt", prompt.text), sample))
+    same_id = responses.answers.get((prompt.id, sample))
+    if row is None and same_id is not None and _fits(name, same_id, prompt, alone=alone):
+        return same_id
+    return row
 
 
 def _fits(name: str, row: Recorded, prompt: ConversationPrompt, *, alone: bool) -> bool:

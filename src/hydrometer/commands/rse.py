@@ -154,10 +154,11 @@ def _prompts(
         if len(recorded) == len(names) or all(prompt.turns for prompt in found):
             return found, []
     sets = load_own(sample, seed) if specs is None else load_sets(specs, sample, seed)
-    return all_prompts(sets), [note for one in sets for note in _left_out(one)]
+    return all_prompts(sets), [note for one in sets for note in left_out(one)]
 
 
-def _left_out(one: PromptSet) -> list[str]:
+def left_out(one: PromptSet) -> list[str]:
+    """A line for each reason why prompts of a set were left out."""
     notes = []
     if one.duplicates or one.empty:
         notes.append(f"{one.name}: {one.duplicates} duplicated and {one.empty} empty prompts were left out")

@@ -105,7 +105,8 @@ def match(student: Samples, teacher: Samples) -> Matched:
         InputError: one answer per prompt, no common prompts, too few answers that are not blank, or the same answers
             on both sides.
     """
-    common = [prompt for prompt in teacher.prompts if prompt in set(student.prompts)]
+    known = frozenset(student.prompts)
+    common = [prompt for prompt in teacher.prompts if prompt in known]
     if not common:
         raise InputError(
             f"{student.model} and {teacher.model} have no prompt in common",

@@ -17,6 +17,8 @@ from hydrometer.rows import Row, parse_json
 
 #: The name of the shipped set, where a prompt set is asked for.
 VARIETY = "variety"
+#: The name of the set of questions in several ways, as recordings have it.
+STABILITY = "stability"
 ORIGINAL = "original"
 #: How a question is asked; every question is there once in each way.
 WAYS = (ORIGINAL, "paraphrase-1", "paraphrase-2", "reordered", "typo", "irrelevant", "translated")
@@ -77,7 +79,7 @@ def load_stability() -> tuple[Variant, ...]:
             turns=tuple(row.fields["turns"]),
             answers=tuple(row.fields["answer"]),
         )
-        for row in _shipped("stability")
+        for row in _shipped(STABILITY)
     )
 
 
