@@ -1,0 +1,67 @@
+"""Homogenisation across prompts: how alike a model's answers to different prompts are.
+
+Both models answer the same prompts, so what the prompts have in common is on both sides; what is left is the model's
+own sameness: one tone, one frame, one opening for everything.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from hydrometer.integrity.diversity import opened
+from hydrometer.integrity.embedding import Space
+from hydrometer.integrity.metrics import Metric
+from hydrometer.integrity.samples import Matched, Samples, words
+from hydrometer.stats import Array
+
+
+def homogenisation(matched: Matched, space: Space, draws: Array) -> list[Metric]:
+    """Likeness of answers to different prompts, and openings that come back at other prompts.
+
+    Args:
+        matched: the answers.
+        space: their vectors.
+        draws: how often each prompt is drawn in each resample, shape (resamples, prompts).
+    """
+    student, teacher = matched.trimmed
+    centroids = space.teacher.mean(axis=1), space.student.mean(axis=1)
+    alike = _across(centroids[0] @ centroids[0].T, centroids[1] @ centroids[1].T, draws)
+    openings = _across(_same_openings(teacher), _same_openings(student), draws)
+    return [
+        Metric("likeness across prompts", "homogenisation", False, *alike),
+        Metric("opening used elsewhere", "openings", False, *openings),
+    ]
+
+
+def across(likeness: Array, weights: Array) -> Array:
+    """Mean likeness of two different prompts, each as often as it is drawn.
+
+    Args:
+        likeness: of each two prompts, shape (prompts, prompts); the diagonal does not count.
+        weights: draws of each prompt, shape (resamples, prompts).
+
+    Returns:
+        Shape (resamples,); NaN where only one prompt was drawn.
+    """
+    own = np.diag(likeness)
+    total = ((weights @ likeness) * weights).sum(axis=1) - (weights**2) @ own
+    pairs = weights.sum(axis=1) ** 2 - (weights**2).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(pairs > 0, total / pairs, np.nan))
+
+
+def _across(teacher: Array, student: Array, draws: Array) -> tuple[Array, Array, tuple[Array, Array]]:
+    once = np.ones((1, len(teacher)))
+    return across(teacher, once), across(student, once), (across(teacher, draws), across(student, draws))
+
+
+def _same_openings(side: Samples) -> Array:
+    """Share of pairs of answers, one of each of two prompts, that open alike; shape (prompts, prompts)."""
+    counts = [Counter(opened([words(text) for text in texts])) for texts in side.texts]
+    index = {opening: column for column, opening in enumerate(dict.fromkeys(one for count in counts for one in count))}
+    matrix = np.zeros((len(counts), len(index)))
+    for row, count in enumerate(counts):
+        matrix[row, [index[opening] for opening in count]] = [n / side.k for n in count.values()]
+    return np.asarray(matrix @ matrix.T)
