@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -138,14 +139,15 @@ def test_what_was_not_honoured_cut_or_failed_is_said(tmp_path: Path) -> None:
     def script(text: str, sample: int) -> Answer:
         if sample == 2 and text == PROMPTS[0].text:
             return failure("content_filter")
-        return Completion(f"{text} {sample}", finish_reason="length" if sample else "stop", dropped=("top_p",))
+        return Completion(f"{text} {sample}", finish_reason="length" if sample else "stop", dropped=("top_p", "seed"))
 
     found = done(tmp_path, plan_of(), Drawing("s", script), Drawing("t"))
     total = 3 * len(PROMPTS)
-    assert found.student.dropped == ("top_p",)
+    assert found.student.honoured == replace(plan_of().sampling, top_p=None, seed=None)
+    assert found.teacher.honoured == plan_of().sampling
     assert found.student.cut == 2 * len(PROMPTS) - 1
     notes = " ".join(found.notes)
-    assert "test/s did not honour top_p" in notes
+    assert "test/s does not take top_p, so it was not sampled as requested." in notes
     assert f"{found.student.cut} of {total} answers of test/s end at the limit of 50 tokens" in notes
     assert f"1 of {total} answers of test/s are empty or failed" in notes
     assert "answers of test/t" not in notes

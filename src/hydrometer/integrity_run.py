@@ -75,15 +75,13 @@ class Side:
 
     Attributes:
         samples: its answers; a failed or blank one is the empty text.
-        recorded: whether they come from a file, so that how they were sampled is not known.
-        dropped: sampling parameters that were requested and not honoured.
+        honoured: how they were sampled, without parameters that the endpoint did not take; None for a recording.
         served: names under which the endpoint answered.
         cut: answers that end at the limit of tokens.
     """
 
     samples: Samples
-    recorded: bool
-    dropped: tuple[str, ...] = ()
+    honoured: Sampling | None = None
     served: tuple[str, ...] = ()
     cut: int = 0
 
@@ -151,7 +149,7 @@ async def collect_samples(
         ModelError: a model gave no answer at all.
         Stopped: the budget is used up or the run was interrupted.
     """
-    sides = await _both(session, plan, recordings, plan.prompts, plan.samples, plan.sampling)
+    sides = await _both(session, plan, recordings, plan.prompts, plan.samples, plan.sampling, "asking")
     for side in sides:
         if not any(map(any, side.samples.texts)):
             _refuse(session, plan, recordings.get(side.samples.model), side)
@@ -175,7 +173,8 @@ async def collect_variants(
             return None
     if not prompts:
         return None
-    return await _both(session, plan, recordings, prompts, 1, replace(plan.sampling, temperature=0.0, seed=None))
+    cold = replace(plan.sampling, temperature=0.0, seed=None)
+    return await _both(session, plan, recordings, prompts, 1, cold, "asking the variants")
 
 
 async def _both(
@@ -185,6 +184,7 @@ async def _both(
     prompts: Sequence[ConversationPrompt],
     draws: int | None,
     sampling: Sampling,
+    title: str,
 ) -> tuple[Side, Side]:
     names = (plan.student, plan.teacher)
     found = {name: _recorded(name, responses, prompts, draws) for name, responses in recordings.items()}
@@ -195,7 +195,7 @@ async def _both(
         if any(not prompt.turns for prompt in prompts):
             raise InputError("The recording holds no prompts, so no other model can be asked them", "Give --prompts.")
         count = draws or DRAWS
-        session.progress.begin("asking", len(live) * len(prompts) * count)
+        session.progress.begin(title, len(live) * len(prompts) * count)
         asked = await gather_stoppable(_asked(session, plan, name, prompts, count, sampling) for name in live)
         found.update(zip(live, asked, strict=True))
     return found[plan.student], found[plan.teacher]
@@ -222,8 +222,7 @@ async def _asked(
     turns = [answer for answers in found if answers is not None for answer in answers]
     return Side(
         _samples(name, prompts, by_prompt),
-        recorded=False,
-        dropped=tuple(dict.fromkeys(parameter for answer in turns for parameter in answer.dropped)),
+        honoured=_without(sampling, {parameter for answer in turns for parameter in answer.dropped}),
         served=tuple(dict.fromkeys(answer.served_model for answer in turns if answer.served_model)),
         cut=sum(any(a.finish_reason == "length" for a in answers) for answers in found if answers is not None),
     )
@@ -255,7 +254,12 @@ def _recorded(name: str, responses: Responses, prompts: Sequence[ConversationPro
         rows = (recorded_answer(name, responses, prompt, number, alone=alone) for number in numbers)
         found = ["" if not row.text.strip() else row.text for row in rows if row is not None]
         texts.append(tuple(found[:draws]))
-    return Side(_samples(name, prompts, texts), recorded=True)
+    return Side(_samples(name, prompts, texts))
+
+
+def _without(sampling: Sampling, dropped: Iterable[str]) -> Sampling:
+    """The parameters that an endpoint took."""
+    return replace(sampling, **{name: () if name == "stop" else None for name in dropped})  # type: ignore[arg-type]
 
 
 def _samples(name: str, prompts: Sequence[ConversationPrompt], texts: Sequence[tuple[str, ...]]) -> Samples:
@@ -291,15 +295,19 @@ def _refuse(session: Session | None, plan: IntegrityPlan, responses: Responses |
 
 def _settings(plan: IntegrityPlan, sides: tuple[Side, Side]) -> Iterable[str]:
     """Lines on how the answers were sampled, where it was not as requested or is not known."""
-    recorded = [side.samples.model for side in sides if side.recorded]
+    recorded = [side.samples.model for side in sides if side.honoured is None]
     if recorded:
         yield (
             f"{' and '.join(recorded)}: recorded, so that both sides were sampled with the same settings is not known."
         )
     for side in sides:
-        name = side.samples.model
-        if side.dropped:
-            yield f"{name} did not honour {', '.join(side.dropped)}: it sampled with its own."
+        name, wanted, honoured = side.samples.model, plan.sampling, side.honoured
+        if honoured is not None:
+            lost = [
+                one for one in ("temperature", "top_p", "max_tokens") if getattr(wanted, one) != getattr(honoured, one)
+            ]
+            if lost:
+                yield f"{name} does not take {' and '.join(lost)}, so it was not sampled as requested."
         if side.cut:
             total = sum(map(len, side.samples.texts))
-            yield f"{side.cut} of {total} answers of {name} end at the limit of {plan.sampling.max_tokens} tokens."
+            yield f"{side.cut} of {total} answers of {name} end at the limit of {wanted.max_tokens} tokens."
