@@ -12,7 +12,7 @@ from statistics import median
 from hydrometer.errors import InputError
 
 _IDEOGRAPH = "\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_IDEOGRAPH}]|(?:(?![{_IDEOGRAPH}])\w)+(?:['’](?:(?![{_IDEOGRAPH}])\w)+)*")
+_WORD = re.compile(rf"[^\W{_IDEOGRAPH}]+(?:['’][^\W{_IDEOGRAPH}]+)*|[{_IDEOGRAPH}]")
 #: Answers to one prompt that share this much of their words (mean Jaccard similarity of pairs) say one thing.
 _SAME = 0.8
 #: Answers of one side this many times as long as the other's are worth a line.
