@@ -108,7 +108,7 @@ def test_nothing_is_lost_by_another_draw_of_the_same_and_more_the_more_is_droppe
         found.append({name: np.mean([run[name] for run in runs]) for name in runs[0]})
     for name in ("classes kept", "classes kept, by use", "coverage", "recall"):
         assert abs(found[0][name]) < 0.045, name  # four standard errors
-        assert found[0][name] + 0.05 < found[1][name] < found[2][name] - 0.05, name
+        assert found[0][name] + 0.02 < found[1][name] < found[2][name] - 0.05, name
 
 
 def test_area_of_equal_and_of_separate_histograms() -> None:
