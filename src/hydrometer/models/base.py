@@ -48,6 +48,11 @@ class Sampling:
     stop: tuple[str, ...] = ()
     logprobs: int | None = None
 
+    @property
+    def peek(self) -> bool:
+        """Whether the distribution of one next token is wanted: then an answer without text is one as well."""
+        return self.logprobs is not None and self.max_tokens == 1
+
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
@@ -170,6 +175,9 @@ class Model(Protocol):
 
     async def complete(self, messages: tuple[Message, ...], sampling: Sampling, sample: int) -> Completion:
         """Answer once. `sample` numbers repeated draws of one prompt; the seed sent is `draw_seed`.
+
+        Where the last message is the assistant's, it is to be continued, not followed by another answer; some
+        endpoints give its text back in front of what they add, and some cannot continue.
 
         Raises:
             CallFailure: this attempt gave no usable answer.

@@ -26,10 +26,13 @@ def frame_prompt(messages: Iterable[Message]) -> str:
         messages: the conversation, oldest first.
 
     Returns:
-        `User: ...`, a blank line between turns, and `Assistant:` at the end.
+        `User: ...`, a blank line between turns, and `Assistant:` at the end, unless the last message is the
+        assistant's, which is then to be continued.
     """
+    messages = list(messages)
     turns = [f"{SPEAKERS[message.role]}: {message.content.strip()}" for message in messages]
-    return "\n\n".join([*turns, "Assistant:"])
+    begun = bool(messages) and messages[-1].role == "assistant"
+    return "\n\n".join(turns if begun else [*turns, "Assistant:"])
 
 
 def frame_stops(stop: tuple[str, ...] = (), limit: int = 4) -> tuple[str, ...]:

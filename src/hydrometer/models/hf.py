@@ -101,6 +101,8 @@ class HFModel:
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
         tokenizer.padding_side = "left"
+        self._anchor = list(tokenizer("a", add_special_tokens=False)["input_ids"])
+        self._texts: dict[int, str] = {}
         self._limit = int(getattr(network.config, "max_position_embeddings", None) or 1 << 30)
         self._waiting: list[_Call] = []
         self._pump: asyncio.Task[None] | None = None
@@ -110,10 +112,12 @@ class HFModel:
         return f"HFModel({self.name!r})"
 
     def render(self, messages: list[dict[str, str]]) -> str | None:
-        """A conversation as the chat template writes it, `None` for a base model."""
+        """A conversation as the chat template writes it, `None` for a base model; the assistant's last turn is open."""
         if self.capabilities.base:
             return None
-        return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        begun = bool(messages) and messages[-1]["role"] == "assistant"
+        how = {"continue_final_message": True} if begun else {"add_generation_prompt": True}
+        return str(self._tokenizer.apply_chat_template(messages, tokenize=False, **how))
 
     async def complete(self, messages: tuple[Message, ...], sampling: Sampling, sample: int) -> Completion:
         """Answer once, in a batch with whatever else is waiting.
@@ -228,14 +232,14 @@ class HFModel:
         else:
             at = min((at for mark in call.stop if (at := text.find(mark)) >= 0), default=-1)
             text, cut = (text[:at], True) if at >= 0 else (text, False)
-        if not text.strip():
+        if not text.strip() and not call.sampling.peek:
             return CallFailure(FailureKind.EMPTY, f"no text in the answer ({count} tokens, limit {limit})")
         tokens = None
         if call.sampling.logprobs is not None:
-            decode = self._tokenizer.decode
+            shown = ids[:1] if call.sampling.peek else ids[:count]
             tokens = tuple(
-                TokenLogprob(decode([token]), value, tuple((decode([other]), lp) for other, lp in top))
-                for token, (value, top) in zip(ids[:count], logprobs, strict=False)
+                TokenLogprob(self._written(token), value, tuple((self._written(other), lp) for other, lp in top))
+                for token, (value, top) in zip(shown, logprobs, strict=False)
             )
         return Completion(
             text=text.strip() if self.capabilities.base else text,
@@ -246,6 +250,13 @@ class HFModel:
             logprobs=tokens,
             served_model=self.sent_name,
         )
+
+    def _written(self, token: int) -> str:
+        """What a token adds to a text; alone, some tokenizers would lose its leading space. Empty for a special one."""
+        if token not in self._texts:
+            after = self._tokenizer.decode([*self._anchor, token], skip_special_tokens=True)
+            self._texts[token] = after[len(self._tokenizer.decode(self._anchor)) :]
+        return self._texts[token]
 
     async def aclose(self) -> None:
         """Stop and free the model's memory."""

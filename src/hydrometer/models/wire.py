@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: No model writes an answer of this many characters (about 250,000 tokens); a server that sends one is broken.
 MAX_ANSWER_CHARS = 1_000_000
+#: What servers with chat templates take as the wish to continue the last message (vLLM, SGLang, llama.cpp).
+CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}
 
 _FILTERED = {"content_filter", "sensitive", "safety", "recitation", "prohibited_content", "blocklist", "refusal_filter"}
 _THOUGHT = re.compile(r"\A\s*<think(?:ing)?>.*?</think(?:ing)?>\s*", re.DOTALL)
@@ -67,6 +69,8 @@ class Dialect:
             body["prompt"] = well_formed(frame_prompt(messages))
         else:
             body["messages"] = [{"role": message.role, "content": well_formed(message.content)} for message in messages]
+            if messages and messages[-1].role == "assistant":
+                body |= CONTINUE
         body.update({wire: kept[name] for wire, name in sent.items()})
         if not self.base and "logprobs" in kept and sampling.logprobs:
             body["top_logprobs"] = sampling.logprobs
@@ -152,8 +156,9 @@ def parse_completion(
         finish = "stop" if cut else finish
     usage = data.get("usage") if isinstance(data.get("usage"), dict) else {}
     tokens = _count(usage.get("completion_tokens"))
-    text = _answer(text, finish, choice, tokens)
     logprobs = _logprobs(choice.get("logprobs")) if sampling.logprobs is not None else None
+    if not (sampling.peek and logprobs) or finish.lower() in _FILTERED:
+        text = _answer(text, finish, choice, tokens)
     if sampling.logprobs is not None and logprobs is None and "logprobs" not in dropped:
         dropped = (*dropped, "logprobs")
     served = data.get("model")
