@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from hydrometer.commands.integrity import integrity
 from hydrometer.errors import HydrometerError, InputError, ModelError
-from hydrometer.integrity_run import NO_LOGPROBS, Collected, IntegrityPlan, prompts_of, run
+from hydrometer.integrity_run import Collected, IntegrityPlan, prompts_of, run
 from hydrometer.models.base import Completion, Message, Sampling
 from hydrometer.progress import Progress
 from hydrometer.prompts.integrity_sets import load_stability, load_variety
@@ -62,6 +62,7 @@ def plan_of(**changes: object) -> IntegrityPlan:
         "samples": 3,
         "sampling": Sampling(temperature=0.9, top_p=0.95, max_tokens=50, seed=7),
         "system": "Be kind.",
+        "alternatives": 0,
     }
     return IntegrityPlan(**{**base, **changes})  # type: ignore[arg-type]
 
@@ -94,7 +95,7 @@ def test_k_draws_of_every_prompt_at_the_same_settings_of_both(tmp_path: Path) ->
         assert {messages[0] for messages, _, _ in model.asked} == {Message("system", "Be kind.")}
         assert len(model.asked) == 3 * len(PROMPTS)
     assert found.variants is None
-    assert found.notes == (NO_LOGPROBS,)
+    assert found.notes == ()
 
 
 def test_ten_draws_where_no_number_is_given(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, replace
 
 from hydrometer.collect import gather_stoppable
 from hydrometer.errors import InputError, ModelError
+from hydrometer.integrity.fidelity import Evidence
 from hydrometer.integrity.samples import Matched, Samples, match
+from hydrometer.integrity_logprobs import collect_logprobs
 from hydrometer.messages import Message
 from hydrometer.models.base import CallFailure, Completion, Model, Sampling
 from hydrometer.prompts.integrity_sets import STABILITY, Variant
@@ -23,7 +25,6 @@ from hydrometer.session import Session
 
 #: Draws per prompt that a model is asked for.
 DRAWS = 10
-NO_LOGPROBS = "No log-probabilities: the theme fidelity is left out."
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class IntegrityPlan:
         sampling: how both decode.
         variants: questions in several ways, asked once each at temperature 0; none to leave stability out.
         system: the system message; None to send none.
+        alternatives: likeliest tokens asked for in measuring fidelity; None for as many as an endpoint is known to
+            give, 0 to leave fidelity out.
         seed: fixes every random choice.
     """
 
@@ -48,6 +51,7 @@ class IntegrityPlan:
     sampling: Sampling = field(default_factory=Sampling)
     variants: tuple[Variant, ...] = ()
     system: str | None = None
+    alternatives: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -96,6 +100,7 @@ class Collected:
         teacher: what was collected of the teacher.
         matched: their answers side by side.
         variants: (student, teacher) answers to the variants, one draw each; None where stability is left out.
+        logprobs: what both expect next in the teacher's answers; None where fidelity is left out.
         notes: on the collection and on the matching, one line each.
     """
 
@@ -104,6 +109,7 @@ class Collected:
     teacher: Side
     matched: Matched
     variants: tuple[Side, Side] | None
+    logprobs: Evidence | None
     notes: tuple[str, ...]
 
 
@@ -133,10 +139,24 @@ async def run(session: Session | None, plan: IntegrityPlan, recordings: Mapping[
     student, teacher = await collect_samples(session, plan, recordings)
     matched = match(student.samples, teacher.samples)
     variants = await collect_variants(session, plan, recordings)
-    notes = [*_settings(plan, (student, teacher)), *matched.notes, NO_LOGPROBS]
+    notes = [*_settings(plan, (student, teacher)), *matched.notes]
+    evidence = None
+    if plan.alternatives != 0:
+        prompts = dict(zip(_ids(plan.prompts), plan.prompts, strict=True))
+        found = await collect_logprobs(
+            session,
+            plan.student,
+            plan.teacher,
+            matched.teacher,
+            prompts,
+            system=plan.system,
+            alternatives=plan.alternatives,
+        )
+        evidence = found.evidence
+        notes += found.notes
     if plan.variants and variants is None:
         notes.append("A recording holds no answers to the variants of questions: the theme stability is left out.")
-    return Collected(plan, student, teacher, matched, variants, tuple(notes))
+    return Collected(plan, student, teacher, matched, variants, evidence, tuple(notes))
 
 
 async def collect_samples(
@@ -264,17 +284,23 @@ def _without(sampling: Sampling, dropped: Iterable[str]) -> Sampling:
 
 def _samples(name: str, prompts: Sequence[ConversationPrompt], texts: Sequence[tuple[str, ...]]) -> Samples:
     """Answers with their prompts; those without an answer, not even an empty one, are left out."""
-    times = Counter(prompt.id for prompt in prompts)
+    ids = _ids(prompts)
     kept = [number for number, answers in enumerate(texts) if answers]
     chosen = [prompts[number] for number in kept]
     return Samples(
         name,
-        tuple(prompt.id if times[prompt.id] == 1 else f"{prompt.set}/{prompt.id}" for prompt in chosen),
+        tuple(ids[number] for number in kept),
         tuple(texts[number] for number in kept),
         tuple(prompt.language for prompt in chosen),
         tuple(prompt.category for prompt in chosen),
         tuple(prompt.text for prompt in chosen),
     )
+
+
+def _ids(prompts: Sequence[ConversationPrompt]) -> list[str]:
+    """Ids of the prompts, those of several sets with the set in front."""
+    times = Counter(prompt.id for prompt in prompts)
+    return [prompt.id if times[prompt.id] == 1 else f"{prompt.set}/{prompt.id}" for prompt in prompts]
 
 
 def _refuse(session: Session | None, plan: IntegrityPlan, responses: Responses | None, side: Side) -> None:

@@ -10,6 +10,7 @@ on in any way, bounds there are taken over all ways to distribute them.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,7 @@ from hydrometer.stats import Array
 
 #: Mass of the head of a distribution: its likeliest classes up to this much; the others are its tail.
 HEAD = 0.9
+_HALF = re.compile(r" ?(\\x[89a-f][0-9a-f])")
 _ROUNDS = 200
 _TINY = 1e-12
 
@@ -61,29 +63,41 @@ def by_text(seen: View) -> View:
     return _view((text.removeprefix(" ") or text, mass) for text, mass in seen.mass.items())
 
 
-def by_character(seen: View, *, start: bool = False) -> View:
-    """Merge tokens by the character that the text goes on with.
+def halved(seen: View) -> bool:
+    """Whether tokens are seen that hold half a character."""
+    return any(_HALF.match(token) for token in seen.mass)
 
-    Args:
-        seen: tokens.
-        start: whether this is the start of an answer, where a space in front of it does not count.
-    """
-    known = ((going_on(token, start=start), mass) for token, mass in seen.mass.items())
+
+def by_character(seen: View, *, start: bool = False, whole: bool = True) -> View:
+    """Merge tokens by what the text goes on with, as told by `going_on`."""
+    known = ((going_on(token, start=start, whole=whole), mass) for token, mass in seen.mass.items())
     merged = _view((name, mass) for name, mass in known if name is not None)
     return replace(merged, exact=merged.rest < _TINY)
 
 
-def going_on(text: str, *, start: bool = False) -> str | None:
-    """How a text begins: its first character, or a space and the one after it; the empty text is the end.
+def going_on(text: str, *, start: bool = False, whole: bool = True) -> str | None:
+    r"""How a text begins: its first character, or a space and the one after it; the empty text is the end.
+
+    Args:
+        text: a token or what is left of an answer; half a character is written as its bytes, `\xe4\xbd`.
+        start: whether this is the start of an answer, where a space in front of it does not count.
+        whole: whether to tell characters outside ASCII apart, or only their first bytes, which tokenizers that split
+            characters show as well.
 
     Returns:
-        The class, or None where a single space leaves open what follows, or half a character is not to be read.
+        The class, or None where a single space or half a character leaves it open.
     """
     if start and text.startswith(" "):
         text = text[1:] or " "
-    if text == " " or "\ufffd" in text[:2]:
+    lead = " " if text.startswith(" ") else ""
+    after = text[len(lead) :]
+    if half := _HALF.match(text):
+        return None if whole else lead + half.group(1)
+    if after.startswith("\ufffd") or (lead and not after):
         return None
-    return text[:2] if text.startswith(" ") else text[:1]
+    if not after or whole or after[0].isascii():
+        return lead + after[:1]
+    return f"{lead}\\x{after.encode()[0]:02x}"
 
 
 def coarsened(p: View, q: View) -> tuple[Array, Array]:

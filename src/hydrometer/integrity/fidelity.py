@@ -225,8 +225,20 @@ class _Over:
 def _comparable(one: Position, *, same_tokens: bool) -> tuple[View, View]:
     """Both distributions over the same classes: tokens, or what the text goes on with."""
     if not same_tokens:
-        return dv.by_character(one.teacher, start=one.start), dv.by_character(one.student, start=one.start)
+        return _characters(one)
     return (dv.by_text(one.teacher), dv.by_text(one.student)) if one.start else (one.teacher, one.student)
+
+
+def _whole(one: Position) -> bool:
+    """Whether neither side splits characters here."""
+    return not (dv.halved(one.teacher) or dv.halved(one.student))
+
+
+def _characters(one: Position) -> tuple[View, View]:
+    teacher, student = (
+        dv.by_character(side, start=one.start, whole=_whole(one)) for side in (one.teacher, one.student)
+    )
+    return teacher, student
 
 
 def _seen(views: Iterable[View]) -> float:
@@ -273,8 +285,8 @@ def _expected(evidence: Evidence) -> tuple[tuple[Predictions, Predictions], Code
     views: tuple[list[View], list[View]] = ([], [])
     came, rows = [], []
     for one in evidence.positions:
-        name = dv.going_on(one.following, start=one.start)
-        pair = dv.by_character(one.teacher, start=one.start), dv.by_character(one.student, start=one.start)
+        name = dv.going_on(one.following, start=one.start, whole=_whole(one))
+        pair = _characters(one)
         if name is not None and pair[0].mass and pair[1].mass:
             views[0].append(pair[0])
             views[1].append(pair[1])

@@ -56,7 +56,10 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """Log-probability (natural logarithm) of one generated token and of its alternatives."""
+    r"""Log-probability (natural logarithm) of one generated token and of its alternatives.
+
+    A special token that writes nothing is the empty text; bytes that are no whole character are written `\xe4\xbd`.
+    """
 
     token: str
     logprob: float
@@ -149,6 +152,7 @@ class Capabilities:
         logprobs: whether log-probabilities can be had.
         base: whether it is a base model, addressed by raw completion in a plain dialogue frame.
         local: whether it runs on this machine and costs nothing per call.
+        alternatives: log-probabilities per token that it is known to give; what vLLM and OpenAI allow, unless known.
     """
 
     concurrency: int = 64
@@ -156,6 +160,7 @@ class Capabilities:
     logprobs: bool = True
     base: bool = False
     local: bool = False
+    alternatives: int = 20
 
 
 class Model(Protocol):

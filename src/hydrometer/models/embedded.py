@@ -109,7 +109,7 @@ class EmbeddedModel:
         self._path, self.sent_name, identity = _find(rest)
         base = endpoint.base or "tokenizer.chat_template" not in metadata_keys(self._path)
         self.endpoint = f"embedded {'completions' if base else 'chat'} {identity}"
-        self.capabilities = Capabilities(concurrency=2, seed=True, logprobs=True, base=base, local=True)
+        self.capabilities = Capabilities(concurrency=2, base=base, local=True, alternatives=1000)
         self._timeout_s = endpoint.timeout_s
         self._inner: OpenAICompatible | None = None
         self._starting = asyncio.Lock()

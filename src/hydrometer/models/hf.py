@@ -94,7 +94,7 @@ class HFModel:
         revision = getattr(network.config, "_commit_hash", None) or "local"
         self.endpoint = f"hf {'completions' if base else 'chat'} {revision}"
         self._batch = int(endpoint.extra.get("batch_size") or (8 if network.device.type == "cpu" else 32))
-        self.capabilities = Capabilities(concurrency=2 * self._batch, seed=True, logprobs=True, base=base, local=True)
+        self.capabilities = Capabilities(concurrency=2 * self._batch, base=base, local=True, alternatives=1000)
         self._timeout_s = endpoint.timeout_s
         self._tokenizer = tokenizer
         self._network = network.eval()

@@ -245,11 +245,9 @@ def _logprobs(data: Any) -> tuple[TokenLogprob, ...] | None:
         if isinstance(content := data.get("content"), list):
             return tuple(
                 TokenLogprob(
-                    well_formed(item["token"]),
+                    _token(item),
                     _finite(item["logprob"]),
-                    tuple(
-                        (well_formed(top["token"]), _finite(top["logprob"])) for top in item.get("top_logprobs") or ()
-                    ),
+                    tuple((_token(top), _finite(top["logprob"])) for top in item.get("top_logprobs") or ()),
                 )
                 for item in content
             )
@@ -262,6 +260,14 @@ def _logprobs(data: Any) -> tuple[TokenLogprob, ...] | None:
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
+
+
+def _token(item: Mapping[str, Any]) -> str:
+    """A token's text. Servers write half a character as nothing or as a question mark, and its bytes beside it."""
+    text, raw = well_formed(item["token"]), item.get("bytes")
+    if raw and isinstance(raw, list) and (not text or "\ufffd" in text):
+        return bytes(raw).decode("utf-8", "backslashreplace")
+    return text
 
 
 def _finite(value: Any) -> float:
