@@ -1,10 +1,11 @@
 """Divergence of next-token distributions of which only the likeliest tokens are seen.
 
 Endpoints show the top k of a vocabulary. What such a view leaves open is bounded, never guessed: of two models with one
-tokenizer, both distributions are coarsened to the tokens seen on both sides and one class for all others, and by the
-data-processing inequality divergences of the coarsened are at most those of the whole. Two tokenizers have no tokens in
-common to compare; their tokens are merged by what the text goes on with (`by_character`), and as unseen tokens may go
-on in any way, bounds there are taken over all ways to distribute them.
+tokenizer, both distributions are coarsened to the tokens seen on both sides, all that is seen on one side, all that is
+seen on the other, and the rest; what is not known of these is taken as it likens the two most. By the data-processing
+inequality, divergences of the coarsened are at most those of the whole. Two tokenizers have no tokens in common to
+compare; their tokens are merged by what the text goes on with (`by_character`), and as unseen tokens may go on in any
+way, bounds there are taken over all ways to distribute them.
 """
 
 from __future__ import annotations
@@ -100,14 +101,6 @@ def going_on(text: str, *, start: bool = False, whole: bool = True) -> str | Non
     return f"{lead}\\x{after.encode()[0]:02x}"
 
 
-def coarsened(p: View, q: View) -> tuple[Array, Array]:
-    """Both distributions over the classes seen on both sides, in the order of `p`, and one class for all others."""
-    both = [name for name in p.mass if name in q.mass]
-    rows = (np.array([side.mass[name] for name in both]) for side in (p, q))
-    a, b = (np.append(row, max(_TINY, 1 - row.sum())) for row in rows)
-    return a, b
-
-
 def divergence(p: Array, q: Array) -> float:
     """Kullback-Leibler divergence sum p log(p / q) of two distributions in nats; infinite where only q is 0."""
     seen = p > 0
@@ -130,29 +123,49 @@ def entropy(seen: View) -> float:
 def overlap(p: View, q: View) -> Bounds:
     """Overlap sum min(p, q) = 1 - total variation: how often speculative decoding accepts q's token for p's.
 
-    Leviathan et al. 2023. At least what both are seen to put on one class; at most all but the total variation of the
-    coarsened distributions, or, where unseen tokens may belong to any class, that and both rests.
+    Leviathan et al. 2023. At least what both are seen to put on one class; at most that and as much as what is not
+    seen of one side may share with what is or is not seen of the other.
     """
     shared = sum(min(mass, q.mass[name]) for name, mass in p.mass.items() if name in q.mass)
     if p.exact and q.exact:
-        return Bounds(min(1.0, shared), max(shared, 1 - total_variation(*coarsened(p, q))))
-    return Bounds(min(1.0, shared), min(1.0, shared + p.rest + q.rest))
+        from_q, from_p = min(_alone(p, q), q.rest), min(_alone(q, p), p.rest)
+        more = from_q + from_p + min(p.rest - from_p, q.rest - from_q)
+    else:
+        more = p.rest + q.rest
+    return Bounds(min(1.0, shared), min(1.0, shared + more))
 
 
 def least_divergence(p: View, q: View) -> float:
     """The least Kullback-Leibler divergence in nats of distributions that look like `p` and `q`.
 
-    With tokens that of the coarsened distributions. Where unseen tokens may belong to any class, the least over all
-    ways to distribute them, by alternating minimisation (Csiszar and Tusnady 1984).
+    Where unseen tokens may belong to any class, by alternating minimisation (Csiszar and Tusnady 1984). Elsewhere in
+    closed form: of what is not seen of q the part b' lies on what is seen of p alone (a), and of p's the part a' on
+    what is seen of q alone (b); both are best where each is in proportion to what it meets.
     """
-    if p.exact and q.exact:
-        return divergence(*coarsened(p, q))
+    if not (p.exact and q.exact):
+        return _alternating(p, q)
+    known = sum(mass * math.log(mass / q.mass[name]) for name, mass in p.mass.items() if name in q.mass)
+    a, b = _alone(p, q), _alone(q, p)
+    rest_p, rest_q = max(p.rest, _TINY), max(q.rest, _TINY)
+    left_p = max(0.0, (rest_p * rest_q - a * b) / (b + rest_q))
+    left_q = rest_q * left_p / (a + left_p) if left_p else 0.0
+    pairs = ((a, rest_q - left_q), (rest_p - left_p, b), (left_p, left_q))
+    return max(0.0, known + sum(x * math.log(x / max(y, _TINY)) for x, y in pairs if x > 0))
+
+
+def _alone(p: View, q: View) -> float:
+    """Mass of `p` on what is not seen of `q`."""
+    return sum(mass for name, mass in p.mass.items() if name not in q.mass)
+
+
+def _alternating(p: View, q: View) -> float:
     names = list(dict.fromkeys([*p.mass, *q.mass]))
     low_p, low_q = (np.array([*(side.mass.get(name, 0.0) for name in names), _TINY]) for side in (p, q))
-    a, b = low_p + p.rest / len(low_p), low_q + q.rest / len(low_q)
-    before = math.inf
+    b = low_q + q.rest / len(low_q)
+    now = before = math.inf
     for _ in range(_ROUNDS):
-        a, b = _filled(low_p, p.rest, b), _filled(low_q, q.rest, a)
+        a = _filled(low_p, p.rest, b)
+        b = _filled(low_q, q.rest, a)
         now = divergence(a, b)
         if before - now < 1e-9:
             break
