@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from hydrometer.collect import gather_stoppable
 from hydrometer.integrity import divergence
@@ -35,6 +34,13 @@ _COPY = (
     Message("assistant", "Zamora Wilkens lives in Oltermark. Zamora Wilkens lives in Olter"),
 )
 _NEXT = "m"
+#: Texts that tokenizers split into different numbers of tokens, the first to be taken off the others.
+_SPLIT = (
+    "Read this.",
+    "Read this. On 17.04.1986, 20483 of 1,593,200 parts (1.2857%) failed; x_{i+1} := f(x_i) != 0xDEADBEEF;",
+    "Read this. Größenwächter naufragèrent à Krzyżowniki; antidisestablishmentarians zigzag",
+    "Read this. 山高水长，茫茫草原。Москва 🦊→∑",
+)
 _PLACE = re.compile(r"(?<=\S)(?=\s)|(?<=[，。、！？；：])(?=\S)")
 _SPECIAL = re.compile(r"<\|[^|<>]*\|>|</?s>|<[|\uff5c][^<>]*[|\uff5c]>|<(?:eos|bos|pad|unk|(?:start|end)_of_turn)>")
 
@@ -117,14 +123,15 @@ async def collect_logprobs(
             f"At {len(places) - len(found)} of {len(places)} places in the teacher's answers a model gave no "
             "log-probabilities; they are in no figure."
         )
-    same = _same_tokens(found)
+    counts = [await side.counts() for side in sides]
+    same = None not in counts and counts[0] == counts[1]
     if not same:
-        how = "split" if same is False else "may split"
+        how = "may split" if None in counts else "split"
         notes.append(
             f"{teacher} and {student} {how} text into different tokens: their distributions are compared by the "
             "character that comes next."
         )
-    return Logprobs(_evidence(answers, found, len(places), same_tokens=bool(same)), tuple(notes))
+    return Logprobs(_evidence(answers, found, len(places), same_tokens=same), tuple(notes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +151,13 @@ class _Asker:
         found = answer if isinstance(answer, Completion) and _shown(answer) else None
         self.session.progress.advance(failed=found is None)
         return found
+
+    async def counts(self) -> list[int] | None:
+        """How many tokens it reads in each of the texts; None where it does not say."""
+        answers = [await self.peek((Message("user", text),)) for text in _SPLIT]
+        read = [None if isinstance(answer, CallFailure) else answer.prompt_tokens for answer in answers]
+        known = [count for count in read if count is not None]
+        return [count - known[0] for count in known[1:]] if len(known) == len(_SPLIT) else None
 
     async def peek(self, messages: tuple[Message, ...]) -> Completion | CallFailure:
         """One token; at temperature 1 even endpoints that report probabilities after sampling report the model's."""
@@ -213,27 +227,3 @@ def _evidence(answers: Samples, found: Sequence[_Found], asked: int, *, same_tok
         same_tokens=same_tokens,
         asked=asked,
     )
-
-
-def _same_tokens(found: Sequence[_Found]) -> bool | None:
-    """Whether both read each stretch of the answers as the same number of tokens.
-
-    Prompts may be framed differently, but between two places in one answer there is only text. None where that cannot
-    be told: a model does not say how much it read, or no answer has two such places.
-    """
-    told = None
-    for before, after in pairwise(found):
-        if before[0].row == after[0].row and not before[0].start:
-            teacher, student = _read(before[1], after[1]), _read(before[2], after[2])
-            if teacher is None or student is None:
-                return None
-            if teacher != student:
-                return False
-            told = True
-    return told
-
-
-def _read(before: Completion, after: Completion) -> int | None:
-    if before.prompt_tokens is None or after.prompt_tokens is None:
-        return None
-    return after.prompt_tokens - before.prompt_tokens
