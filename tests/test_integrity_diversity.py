@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hydrometer.integrity import diversity as d
 from hydrometer.integrity.classes import answer_classes, cluster, similarities
-from hydrometer.integrity.embedding import Space, lexical_space, unit_rows
+from hydrometer.integrity.embedding import Space, lexical_space, unit_rows, units
 from hydrometer.integrity.homogenisation import across, homogenisation
 from hydrometer.integrity.samples import Samples, match
 
@@ -115,12 +115,16 @@ ANSWERS = [
 ]
 
 
+def likeness(texts: list[str]) -> np.ndarray:
+    return similarities([list(dict.fromkeys(units(text))) for text in texts], [len(texts)], defaultdict(lambda: 1.0))
+
+
 def test_classes_hold_what_says_the_same() -> None:
-    labels = cluster(similarities(ANSWERS))
-    assert labels.tolist() == [0, 0, 1, 1, 2]
+    assert cluster(likeness(ANSWERS)).tolist() == [0, 0, 1, 1, 2]
     chinese = ["我会选择里斯本,因为河上的光", "我会选择里斯本,因为河上的光很美", "我会选择大阪,因为街头小吃"]
-    assert cluster(similarities(chinese)).tolist() == [0, 0, 1]
-    assert cluster(similarities(["yes", "yes", "no"])).tolist() == [0, 0, 1]
+    assert cluster(likeness(chinese)).tolist() == [0, 0, 1]
+    assert cluster(likeness(["yes", "yes", "no"])).tolist() == [0, 0, 1]
+    assert cluster(likeness(["", "", "no"])).tolist() == [0, 0, 1]
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=12))

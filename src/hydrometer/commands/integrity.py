@@ -14,6 +14,7 @@ from hydrometer.errors import InputError
 from hydrometer.session import DEFAULT_LEDGER, RunOptions
 
 if TYPE_CHECKING:
+    from hydrometer.integrity.findings import IntegrityFindings
     from hydrometer.integrity_run import Collected
     from hydrometer.prompts.sets import ConversationPrompt
     from hydrometer.responses import Responses
@@ -49,6 +50,14 @@ def integrity(
     stability: Annotated[
         bool, typer.Option("--stability/--no-stability", help="Ask the shipped questions in several ways as well.")
     ] = True,
+    logprobs: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|none|N",
+            help="Likeliest tokens asked for at places in the teacher's answers, by one short call per place and model "
+            "(auto: as many as the endpoint is known to give).",
+        ),
+    ] = "auto",
     system: Annotated[
         str, typer.Option(metavar="neutral|none|TEXT", help="System message, the same for both.")
     ] = "neutral",
@@ -93,6 +102,7 @@ def integrity(
         sampling=Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens or limit, seed=seed),
         variants=load_stability() if stability else (),
         system=system_of(system),
+        alternatives=_alternatives(logprobs),
         seed=seed,
     )
     for note in notes:
@@ -124,6 +134,15 @@ def _check(form: str, as_json: bool, top_p: float | None) -> None:
         raise InputError(f"--top-p is {top_p:g}", "Give a number above 0 and up to 1.")
 
 
+def _alternatives(logprobs: str) -> int | None:
+    """How many likeliest tokens are asked for: None for as many as known to be given, 0 for no log-probabilities."""
+    if logprobs in {"auto", "none"}:
+        return None if logprobs == "auto" else 0
+    if not logprobs.isdecimal() or not int(logprobs):
+        raise InputError(f"--logprobs is {logprobs!r}", "Give auto, none or a number of at least 1.")
+    return int(logprobs)
+
+
 def _prompts(
     specs: list[str] | None, recordings: dict[str, Responses], live: bool, draw: int, seed: int
 ) -> tuple[tuple[ConversationPrompt, ...], list[str]]:
@@ -143,16 +162,29 @@ def _prompts(
 
 def _finish(collected: Collected, out: Path | None, form: str, as_json: bool) -> None:
     """Write what was asked for, the answers first, then print the statement, the model card or the JSON document."""
-    from hydrometer.integrity.loss import measure  # type: ignore[import-not-found]
+    from hydrometer.integrity.loss import measure
+    from hydrometer.integrity.stability import Questions
     from hydrometer.report.integrity_answers import write_answers
-    from hydrometer.report.integrity_files import findings_json, write_integrity  # type: ignore[import-not-found]
-    from hydrometer.report.integrity_text import model_card, statement  # type: ignore[import-not-found]
 
     if out is not None:
         write_answers(out / "answers.parquet", collected)
-    variants = collected.variants and (collected.variants[0].samples, collected.variants[1].samples)
-    findings = measure(collected.matched, variants=variants, seed=collected.plan.seed)
+    questions = None
+    if collected.variants is not None:
+        student, teacher = collected.variants
+        questions = Questions(collected.plan.variants, teacher.samples, student.samples)
+    findings = measure(collected.matched, questions=questions, seed=collected.plan.seed)
     if out is not None:
+        from hydrometer.report.integrity_files import write_integrity
+
         write_integrity(out, collected, findings)
-    render = findings_json if as_json else model_card if form == "model-card" else statement
-    sys.stdout.write(render(collected, findings))
+    sys.stdout.write(_rendered(collected, findings, form, as_json))
+
+
+def _rendered(collected: Collected, findings: IntegrityFindings, form: str, as_json: bool) -> str:
+    if as_json:
+        from hydrometer.report.integrity_files import findings_json
+
+        return findings_json(collected, findings)
+    from hydrometer.report.integrity_text import model_card, statement
+
+    return (statement if form == FORMATS[0] else model_card)(collected, findings)

@@ -1,16 +1,21 @@
 """Answer classes: which of the answers to one prompt say the same thing.
 
-Two answers are one class where they share a third or more of what sets answers to this prompt apart: cosine of
-their words (of Chinese, pairs of characters), weighted by rarity among the pooled answers to the prompt, at least
-`SAME`, under average linkage. What all answers say, the words of the question among it, hardly weighs; which name,
-number, choice or plot an answer has does. Classes are found in the answers of both models together, so that a class of
-the teacher can be looked for in the student.
+Two answers are one class where they share a third or more of what sets answers apart: cosine of their words (of
+Chinese, pairs of characters), weighted, at least `SAME`, under average linkage. A word weighs by its rarity among the
+prompts, so that tone, filler and stock phrases hardly count; words of the question count nothing; and of its weight a
+word loses up to half by the share of answers to this prompt that have it, as what all answers say tells them apart
+least. That share is the smaller one of the two models where both have the word: else the answer that a collapsed model
+always gives would weigh less, and its repetitions look different.
+
+Classes are found in the answers of both models together, so that a class of the teacher can be looked for in the
+student.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +26,8 @@ from hydrometer.stats import Array, Codes
 
 #: Cosine from which on two answers say the same.
 SAME = 1 / 3
+#: Share of its weight that a word loses where all answers have it.
+COMMON_LOSS = 0.5
 
 
 def answer_classes(matched: Matched) -> tuple[Codes, Codes]:
@@ -30,25 +37,37 @@ def answer_classes(matched: Matched) -> tuple[Codes, Codes]:
         (teacher, student), each of shape (prompts, k).
     """
     student, teacher = matched.trimmed
-    found = np.array(
-        [cluster(similarities([*theirs, *ours])) for theirs, ours in zip(teacher.texts, student.texts, strict=True)]
-    )
+    said = [
+        [[unit for unit in dict.fromkeys(units(text)) if unit not in asked] for text in (*theirs, *ours)]
+        for theirs, ours, asked in zip(
+            teacher.texts, student.texts, (frozenset(units(one)) for one in teacher.questions), strict=True
+        )
+    ]
+    spread = Counter(unit for answers in said for unit in dict.fromkeys(unit for one in answers for unit in one))
+    rarity = {unit: math.log1p(len(said) / prompts) for unit, prompts in spread.items()}
+    found = np.array([cluster(similarities(answers, (teacher.k, student.k), rarity)) for answers in said])
     return found[:, : teacher.k], found[:, teacher.k :]
 
 
-def similarities(texts: Sequence[str]) -> Array:
-    """Cosines of the texts' units, weighted by rarity among these texts; shape (n, n), 1 on the diagonal."""
-    found = [Counter(units(text)) for text in texts]
-    spread = Counter(unit for one in found for unit in one)
-    index = {unit: column for column, unit in enumerate(spread)}
-    rarity = np.log((len(texts) + 1) / np.fromiter(spread.values(), dtype=np.float64, count=len(spread)))
-    matrix = np.zeros((len(texts), len(index)))
-    for row, one in enumerate(found):
-        columns = [index[unit] for unit in one]
-        matrix[row, columns] = rarity[columns]
-    length = np.sqrt((matrix**2).sum(axis=1))
-    cosines = (matrix @ matrix.T) / np.maximum(np.outer(length, length), 1e-12)
-    same = [[a == b for b in texts] for a in texts]
+def similarities(answers: Sequence[Sequence[str]], sizes: Sequence[int], rarity: Mapping[str, float]) -> Array:
+    """Cosines of weighted units, shape (n, n), 1 between answers with the same units.
+
+    Args:
+        answers: units of the answers to one prompt, each once in an answer, model after model.
+        sizes: answers of each model.
+        rarity: of each unit among the prompts.
+    """
+    index = {unit: column for column, unit in enumerate(dict.fromkeys(unit for one in answers for unit in one))}
+    has = np.zeros((len(answers), len(index)))
+    for row, one in enumerate(answers):
+        has[row, [index[unit] for unit in one]] = 1.0
+    ends = np.cumsum(sizes)
+    shares = np.stack([has[end - size : end].mean(axis=0) for end, size in zip(ends, sizes, strict=True)])
+    share = np.where((shares > 0).all(axis=0), shares.min(axis=0), shares.mean(axis=0))
+    weighted = has * np.array([rarity[unit] for unit in index]) * (1 - COMMON_LOSS * share)
+    length = np.sqrt((weighted**2).sum(axis=1))
+    cosines = (weighted @ weighted.T) / np.maximum(np.outer(length, length), 1e-12)
+    same = [[set(a) == set(b) for b in answers] for a in answers]
     return np.where(same, 1.0, cosines)
 
 

@@ -45,23 +45,32 @@ def diversity(matched: Matched, space: Space, classes: tuple[Codes, Codes]) -> l
     vocabulary = len({word for side in (ours, theirs) for texts in side for text in texts for word in text})
     k = teacher.k
 
-    def of_words(name: str, higher: bool, measure: Callable[[Words], float], theme: Theme = "diversity") -> Metric:
-        return Metric(name, theme, higher, *_both(measure, theirs, ours))
+    def of_words(name: str, measure: Callable[[Words], float], worst: float, theme: Theme = "diversity") -> Metric:
+        return Metric(name, theme, worst < 1, *_both(measure, theirs, ours), worst=worst)
 
+    def share(name: str, measure: Callable[[Words], float]) -> Metric:
+        """Of k copies of one answer a k-th of the n-grams are different ones."""
+        teacher, student = _both(measure, theirs, ours)
+        return Metric(name, "diversity", True, teacher, student, worst=_mean(teacher) / k)
+
+    vectors = space.teacher, space.student
     counts = _both(_distinct, *classes)
     full = [side for side, values in zip(("teacher", "student"), counts, strict=True) if _at_limit(values, k)]
     limit = f"At k = {k} the {' and the '.join(full)} reached the most that can be counted." if full else ""
+    ratios = _both(compression_ratio, teacher.texts, student.texts)
+    # k copies of an answer take the room of one: of 1 / ratio all but a k-th can be lost, here to first order.
+    twice = _mean(ratios[0]) * (2 - 1 / k)
     return [
-        Metric("distinct answers", "diversity", True, *counts, saturated=limit, unit=f"of {k}"),
-        Metric("same answer twice", "diversity", False, *_both(collision, *classes)),
+        Metric("distinct answers", "diversity", True, *counts, worst=1.0, saturated=limit, unit=f"of {k}"),
+        Metric("same answer twice", "diversity", False, *_both(collision, *classes), worst=1.0),
         Metric("entropy of answers", "diversity", True, *_both(entropy, *classes), unit="bits"),
-        Metric("Vendi score", "diversity", True, *_both(vendi, space.teacher, space.student), unit=f"of {k}"),
-        *(of_words(f"distinct-{n}", True, partial(distinct_n, n=n)) for n in (1, 2, 3)),
-        of_words("EAD", True, partial(expectation_adjusted_distinct, vocabulary=vocabulary)),
-        of_words(f"self-BLEU-{BLEU}", False, self_bleu),
-        Metric("compression ratio", "diversity", False, *_both(compression_ratio, teacher.texts, student.texts)),
-        of_words("entropy of openings", True, lambda texts: entropy(opened(texts)), "openings"),
-        of_words("same opening twice", False, lambda texts: collision(opened(texts)), "openings"),
+        Metric("Vendi score", "diversity", True, *_both(vendi, *vectors), worst=1.0, unit=f"of {k}"),
+        *(share(f"distinct-{n}", partial(distinct_n, n=n)) for n in (1, 2, 3)),
+        share("EAD", partial(expectation_adjusted_distinct, vocabulary=vocabulary)),
+        of_words(f"self-BLEU-{BLEU}", self_bleu, 1.0),
+        Metric("compression ratio", "diversity", False, *ratios, worst=twice),
+        of_words("entropy of openings", lambda texts: entropy(opened(texts)), 0.0, "openings"),
+        of_words("same opening twice", lambda texts: collision(opened(texts)), 1.0, "openings"),
     ]
 
 
@@ -172,6 +181,11 @@ def _distinct(labels: Codes) -> float:
 
 def _at_limit(values: Array, k: int) -> bool:
     return bool((values >= k).mean() >= _SATURATED)
+
+
+def _mean(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else math.nan
 
 
 def _plain(labels: Sequence[object] | Codes) -> Iterable[object]:

@@ -30,8 +30,8 @@ def homogenisation(matched: Matched, space: Space, draws: Array) -> list[Metric]
     alike = _across(centroids[0] @ centroids[0].T, centroids[1] @ centroids[1].T, draws)
     openings = _across(_same_openings(teacher), _same_openings(student), draws)
     return [
-        Metric("likeness across prompts", "homogenisation", False, *alike),
-        Metric("opening used elsewhere", "openings", False, *openings),
+        Metric("likeness across prompts", "homogenisation", False, *alike, worst=1.0),
+        Metric("opening used elsewhere", "openings", False, *openings, worst=1.0),
     ]
 
 
