@@ -144,6 +144,33 @@ def test_limits_stops_and_log_probabilities_belong_to_their_row(chat: str) -> No
     assert text(whole) == free
 
 
+def peeked(folder: str, *messages: Message) -> Completion:
+    async def run() -> Completion:
+        subject = resolve(f"hf/{folder}", Endpoint())
+        try:
+            return await subject.complete(messages, Sampling(temperature=1.0, max_tokens=1, seed=0, logprobs=300), 0)
+        finally:
+            await subject.aclose()
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("template", ["chat", "base"])
+def test_an_answer_that_was_begun_is_continued_and_all_alternatives_are_shown(
+    template: str, request: pytest.FixtureRequest
+) -> None:
+    folder = request.getfixturevalue(template)
+    start, begun = (peeked(folder, Message("user", "hi"), *more) for more in ((), (Message("assistant", "yes"),)))
+    assert begun.prompt_tokens == (start.prompt_tokens or 0) + 3 + (template == "base")  # the frame's space
+    assert start.logprobs is not None
+    assert begun.logprobs is not None
+    (one,) = begun.logprobs
+    assert len(one.top) == 257
+    assert sum(math.exp(value) for _, value in one.top) == pytest.approx(1, abs=1e-4)
+    assert {"", " ", "a", "~"} <= {token for token, _ in one.top}
+    assert one.top != start.logprobs[0].top
+
+
 def test_a_prompt_that_does_not_fit_is_a_bad_request_and_harms_nobody(chat: str) -> None:
     long, fine = ask(chat, [("x" * 400, Sampling(), 0), ("hi", Sampling(max_tokens=3, temperature=0.0), 0)])
     assert isinstance(long, CallFailure)

@@ -57,7 +57,7 @@ class RowSampler(LogitsProcessor):  # type: ignore[misc, unused-ignore]
         logprobs = logits.log_softmax(-1)
         for row, wanted in enumerate(self._wanted):
             if wanted is not None:
-                values, tokens = logprobs[row].topk(max(wanted, 1))
+                values, tokens = logprobs[row].topk(min(max(wanted, 1), logprobs.shape[-1]))
                 top = list(zip(tokens.tolist(), values.tolist(), strict=True))[:wanted]
                 self._steps[row].append((float(logprobs[row, chosen[row]]), top))
 
