@@ -18,7 +18,7 @@ from hydrometer.stats import Array, Codes
 #: Equal bins of confidence.
 BINS = 10
 _HOTTEST = 10.0
-_STEPS = 60
+_STEPS = 40
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 

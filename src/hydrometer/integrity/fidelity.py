@@ -120,7 +120,8 @@ def fidelity(evidence: Evidence, draws: Array) -> tuple[tuple[Metric, ...], Fide
     Returns:
         The measures, the leading one first, and what else there is to report.
     """
-    pairs = [_comparable(one, same_tokens=evidence.same_tokens) for one in evidence.positions]
+    characters = [_characters(one) for one in evidence.positions]
+    pairs = [_tokens(one) for one in evidence.positions] if evidence.same_tokens else characters
     over = _Over(np.array([one.prompt for one in evidence.positions]), draws)
 
     def each(measure: Callable[[View, View], float]) -> Array:
@@ -131,7 +132,7 @@ def fidelity(evidence: Evidence, draws: Array) -> tuple[tuple[Metric, ...], Fide
     whole = over.prompts(np.where(np.isfinite(overlap), 1.0, math.nan))
     unit: Literal["token", "character"] = "token" if evidence.same_tokens else "character"
     nats = f"nats per {unit}"
-    calibrated, temperatures = _calibration(evidence, over)
+    calibrated, temperatures = _calibration(evidence, characters, over)
     metrics = (
         Metric("overlap of next tokens", "fidelity", True, whole, over.prompts(overlap)),
         Metric("KL divergence", "fidelity", False, 0 * whole, over.prompts(least), worst=None, unit=nats),
@@ -222,10 +223,7 @@ class _Over:
         return Estimate(estimate=float(point(values)), low=low, high=high, n=int(known.sum()))
 
 
-def _comparable(one: Position, *, same_tokens: bool) -> tuple[View, View]:
-    """Both distributions over the same classes: tokens, or what the text goes on with."""
-    if not same_tokens:
-        return _characters(one)
+def _tokens(one: Position) -> tuple[View, View]:
     return (dv.by_text(one.teacher), dv.by_text(one.student)) if one.start else (one.teacher, one.student)
 
 
@@ -235,9 +233,9 @@ def _whole(one: Position) -> bool:
 
 
 def _characters(one: Position) -> tuple[View, View]:
-    teacher, student = (
-        dv.by_character(side, start=one.start, whole=_whole(one)) for side in (one.teacher, one.student)
-    )
+    """Both distributions over what the text goes on with."""
+    whole = _whole(one)
+    teacher, student = (dv.by_character(side, start=one.start, whole=whole) for side in (one.teacher, one.student))
     return teacher, student
 
 
@@ -245,12 +243,14 @@ def _seen(views: Iterable[View]) -> float:
     return float(np.mean([1 - one.rest for one in views]))
 
 
-def _calibration(evidence: Evidence, over: _Over) -> tuple[tuple[Metric, ...], tuple[float, float]]:
+def _calibration(
+    evidence: Evidence, characters: Sequence[tuple[View, View]], over: _Over
+) -> tuple[tuple[Metric, ...], tuple[float, float]]:
     """Measures of both sides on what the answer went on with, and the temperatures that mend them.
 
     Everything is by character, so that the sides are sure or not of one and the same event.
     """
-    sides, rows = _expected(evidence)
+    sides, rows = _expected(evidence, characters)
     if not len(rows):
         return (), (math.nan, math.nan)
     here = _Over(rows, over.draws)
@@ -280,13 +280,14 @@ def _calibration(evidence: Evidence, over: _Over) -> tuple[tuple[Metric, ...], t
     return metrics, (float(np.exp(np.log(fitted[0]).mean())), float(np.exp(np.log(fitted[1]).mean())))
 
 
-def _expected(evidence: Evidence) -> tuple[tuple[Predictions, Predictions], Codes]:
+def _expected(
+    evidence: Evidence, characters: Sequence[tuple[View, View]]
+) -> tuple[tuple[Predictions, Predictions], Codes]:
     """What each side expected of the next character, where that can be read and both see one; with the prompts."""
     views: tuple[list[View], list[View]] = ([], [])
     came, rows = [], []
-    for one in evidence.positions:
+    for one, pair in zip(evidence.positions, characters, strict=True):
         name = dv.going_on(one.following, start=one.start, whole=_whole(one))
-        pair = _characters(one)
         if name is not None and pair[0].mass and pair[1].mass:
             views[0].append(pair[0])
             views[1].append(pair[1])
