@@ -117,20 +117,22 @@ def test_a_model_has_lost_nothing_of_itself(same_tokens: bool, k: int) -> None:
     assert more.divergence.mean.estimate == pytest.approx(0, abs=2e-6)
     assert more.overlap_high.estimate == pytest.approx(1)
     assert more.top_1.estimate == 1
+    assert more.temperatures is not None
     assert more.temperatures[0] == pytest.approx(more.temperatures[1])
     readings = {one.name: one.reading for one in infer(list(found.values()), resampling(60, 200, 0), 0)}
     assert "lost" not in readings.values()
     assert "gained" not in readings.values()
-    assert readings["overlap of next tokens"] == "kept"
+    assert readings["overlap of distributions"] == "kept"
 
 
 def test_a_colder_student_is_nearer_the_head_and_too_sure_and_mended_by_a_temperature() -> None:
     found, more = measured(pair(0.5))
     readings = {one.name: one for one in infer(list(found.values()), resampling(60, 200, 0), 0)}
-    for name in ("entropy of next tokens", "mass outside the teacher's head", "overconfidence", "calibration error"):
+    for name in ("entropy of distributions", "mass outside the teacher's head", "overconfidence", "calibration error"):
         assert readings[name].reading == "lost", name
     assert readings["calibration error, fitted"].reading != "lost"
-    assert readings["same likeliest token"].reading == "kept"
+    assert readings["same likeliest continuation"].reading == "kept"
+    assert more.temperatures is not None
     assert more.temperatures[0] == pytest.approx(1, abs=0.25)
     assert more.temperatures[1] == pytest.approx(2, rel=0.25)
     assert abs(float(np.mean(found["overconfidence"].teacher))) < 0.05
@@ -140,8 +142,8 @@ def test_fidelity_falls_with_every_step_away_from_the_teacher() -> None:
     overlaps, divergences, entropies = [], [], []
     for temperature in (1.0, 0.8, 0.6, 0.4):
         found, more = measured(pair(temperature))
-        overlaps.append(float(found["overlap of next tokens"].student.mean()))
-        entropies.append(float(found["entropy of next tokens"].student.mean()))
+        overlaps.append(float(found["overlap of distributions"].student.mean()))
+        entropies.append(float(found["entropy of distributions"].student.mean()))
         divergences.append(more.divergence.mean.estimate or 0.0)
     assert overlaps == sorted(overlaps, reverse=True)
     assert entropies == sorted(entropies, reverse=True)
@@ -155,19 +157,19 @@ def test_tokenizers_that_split_otherwise_are_compared_by_the_next_character() ->
     evidence = Evidence(("x", "y"), tuple(Position(at, False, " a", teacher, student) for at in (0, 1)), False, 2)
     found, more = measured(evidence)
     assert more.unit == "character"
-    assert found["overlap of next tokens"].student == pytest.approx([1, 1])
-    assert found["overlap of next tokens"].unit == ""
+    assert found["overlap of distributions"].student == pytest.approx([1, 1])
+    assert found["overlap of distributions"].unit == ""
     assert found["KL divergence"].student == pytest.approx([0, 0])
     assert found["KL divergence"].unit == "nats per character"
     apart, _ = measured(Evidence(evidence.prompts, evidence.positions, True, 2))
-    assert apart["overlap of next tokens"].student == pytest.approx([0, 0])
+    assert apart["overlap of distributions"].student == pytest.approx([0, 0])
 
 
 def test_split_characters_are_compared_by_their_first_byte() -> None:
     teacher = view([("山", math.log(0.6)), ("水", math.log(0.4))])
     student = view([("\\xe5\\xb1", math.log(0.6)), ("\\xe6", math.log(0.4))])
     found, _ = measured(Evidence(("x",), (Position(0, False, "山在", teacher, student),), False, 1))
-    assert found["overlap of next tokens"].student == pytest.approx([1])
+    assert found["overlap of distributions"].student == pytest.approx([1])
     assert found["log-loss of the teacher's text"].student == pytest.approx([-math.log(0.6)])
 
 
@@ -181,6 +183,7 @@ def test_figures_of_positions_are_counted_out_and_places_without_characters_left
     nothing, empty = measured(Evidence(("x",), (Position(0, False, " a", blank, blank),), same_tokens=False, asked=1))
     assert empty.divergence.mean.estimate is None
     assert empty.divergence.most is None
+    assert empty.temperatures is None
     assert "calibration error" not in nothing
 
 

@@ -92,7 +92,8 @@ class Fidelity(Finding):
         top_1: share of positions with the same likeliest token.
         top_k: share of the likeliest tokens in common.
         k: how many those are.
-        temperatures: that calibrate the (teacher's, student's) next characters best; above 1 where it is too sure.
+        temperatures: that calibrate the (teacher's, student's) next characters best; above 1 where it is too sure;
+            None where no character can be read.
     """
 
     unit: Literal["token", "character"]
@@ -107,7 +108,7 @@ class Fidelity(Finding):
     top_1: Estimate
     top_k: Estimate
     k: int
-    temperatures: tuple[float, float]
+    temperatures: tuple[float, float] | None
 
 
 def fidelity(evidence: Evidence, draws: Array) -> tuple[tuple[Metric, ...], Fidelity]:
@@ -134,11 +135,11 @@ def fidelity(evidence: Evidence, draws: Array) -> tuple[tuple[Metric, ...], Fide
     nats = f"nats per {unit}"
     calibrated, temperatures = _calibration(evidence, characters, over)
     metrics = (
-        Metric("overlap of next tokens", "fidelity", True, whole, over.prompts(overlap)),
+        Metric("overlap of distributions", "fidelity", True, whole, over.prompts(overlap)),
         Metric("KL divergence", "fidelity", False, 0 * whole, over.prompts(least), worst=None, unit=nats),
-        Metric("same likeliest token", "fidelity", True, whole, over.prompts(top_1)),
+        Metric("same likeliest continuation", "fidelity", True, whole, over.prompts(top_1)),
         Metric(
-            "entropy of next tokens",
+            "entropy of distributions",
             "fidelity",
             True,
             over.prompts(each(lambda p, _: dv.entropy(p))),
@@ -245,14 +246,14 @@ def _seen(views: Iterable[View]) -> float:
 
 def _calibration(
     evidence: Evidence, characters: Sequence[tuple[View, View]], over: _Over
-) -> tuple[tuple[Metric, ...], tuple[float, float]]:
+) -> tuple[tuple[Metric, ...], tuple[float, float] | None]:
     """Measures of both sides on what the answer went on with, and the temperatures that mend them.
 
     Everything is by character, so that the sides are sure or not of one and the same event.
     """
     sides, rows = _expected(evidence, characters)
     if not len(rows):
-        return (), (math.nan, math.nan)
+        return (), None
     here = _Over(rows, over.draws)
     fitted = [cross_fitted(side, rows) for side in sides]
     once = np.ones((1, over.draws.shape[1]))
