@@ -14,8 +14,10 @@ from doubles import Double, collector_at, failure
 from hydrometer.integrity import divergence
 from hydrometer.integrity.fidelity import fidelity
 from hydrometer.integrity.inference import resampling
+from hydrometer.integrity.loss import measure
 from hydrometer.integrity.samples import Samples
 from hydrometer.integrity_logprobs import ANSWERS, DRAWS, PLACES, Logprobs, collect_logprobs
+from hydrometer.integrity_run import Collected, IntegrityPlan, run
 from hydrometer.models.base import (
     CallFailure,
     Capabilities,
@@ -152,6 +154,36 @@ def test_one_answer_of_at_most_so_many_prompts(tmp_path: Path) -> None:
     assert found.evidence is not None
     assert len(found.evidence.prompts) == ANSWERS
     assert found.evidence.asked == 2 * ANSWERS
+
+
+def test_a_run_collects_them_after_the_answers_unless_told_not_to(tmp_path: Path) -> None:
+    def script(messages: tuple[Message, ...], sample: int, answer: Completion) -> Completion:
+        return answer if answer.text == "mark" else replace(answer, text=f"{WORDS} {sample} {len(messages)}")
+
+    def ran(alternatives: int | None) -> Collected:
+        models: dict[str, Model] = {
+            "t/s": Reader("s", script=lambda m, n, a: replace(script(m, n, a), text=f"so {n} {WORDS}")),
+            "t/t": Reader("t", script=script),
+        }
+        plan = IntegrityPlan("t/s", "t/t", tuple(PROMPTS.values()), 2, Sampling(), alternatives=alternatives)
+        session = Session(collector_at(tmp_path), Progress(), models)
+        try:
+            return session.run(lambda: run(session, plan, {}))
+        finally:
+            session.collector.ledger.close()  # type: ignore[attr-defined]
+
+    found = ran(None)
+    assert found.logprobs is not None
+    assert found.logprobs.prompts == ("a", "b")
+    whole = measure(found.matched, evidence=found.logprobs)
+    assert whole.fidelity is not None
+    assert whole.fidelity.asked == 2 * PLACES
+    (theme,) = (one for one in whole.themes if one.theme == "fidelity")
+    assert theme.lead in {one.name for one in whole.metrics if one.theme == "fidelity"}
+    without = ran(0)
+    assert without.logprobs is None
+    assert without.notes == found.notes
+    assert measure(without.matched).fidelity is None
 
 
 def refusing(messages: tuple[Message, ...], sample: int, answer: Completion) -> Completion | CallFailure:

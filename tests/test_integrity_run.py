@@ -254,6 +254,8 @@ def command(*words: str) -> HydrometerError:
     [
         (["FILE#s", "--teacher", "FILE#single"], "FILE#single has one answer per prompt"),
         (["FILE#s", "--teacher", "FILE#t", "--samples", "1"], "--samples is 1"),
+        (["FILE#s", "--teacher", "FILE#t", "--logprobs", "0"], "--logprobs is '0'"),
+        (["FILE#s", "--teacher", "FILE#t", "--logprobs", "many"], "--logprobs is 'many'"),
         (["FILE#s", "--teacher", "FILE#s"], "is both student and teacher"),
         (["FILE#s", "--teacher", "COPY#s"], "the same answers, word for word, to all 6 prompts"),
         (["FILE#s", "--teacher", "FILE#elsewhere"], "have no prompt in common"),
