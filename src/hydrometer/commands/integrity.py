@@ -172,7 +172,7 @@ def _finish(collected: Collected, out: Path | None, form: str, as_json: bool) ->
     if collected.variants is not None:
         student, teacher = collected.variants
         questions = Questions(collected.plan.variants, teacher.samples, student.samples)
-    findings = measure(collected.matched, questions=questions, seed=collected.plan.seed)
+    findings = measure(collected.matched, questions=questions, evidence=collected.logprobs, seed=collected.plan.seed)
     if out is not None:
         from hydrometer.report.integrity_files import write_integrity
 

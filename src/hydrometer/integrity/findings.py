@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from hydrometer.findings import Estimate, Finding
+from hydrometer.integrity.fidelity import Fidelity
 from hydrometer.integrity.metrics import Theme
 
 Verdict = Literal["kept", "lost", "inconclusive"]
@@ -154,6 +155,7 @@ class IntegrityFindings(Finding):
         themes: in a fixed order; a theme without measures is not among them.
         metrics: all measures, those of one theme together.
         stability: None where no questions were asked in several ways.
+        fidelity: None where there are no log-probabilities.
         lost_answers: examples, the most frequent first.
         lost_words: examples, the most frequent first.
         answers_lost: how many classes of two or more of the teacher's answers the student never gave.
@@ -172,6 +174,7 @@ class IntegrityFindings(Finding):
     themes: tuple[ThemeFinding, ...]
     metrics: tuple[MetricFinding, ...]
     stability: Stability | None
+    fidelity: Fidelity | None
     lost_answers: tuple[LostAnswer, ...]
     lost_words: tuple[LostWord, ...]
     answers_lost: int

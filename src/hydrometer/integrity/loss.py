@@ -17,6 +17,7 @@ from hydrometer.integrity.coverage import coverage
 from hydrometer.integrity.diversity import diversity
 from hydrometer.integrity.embedding import Space, lexical_space
 from hydrometer.integrity.examples import lost_answers, lost_words
+from hydrometer.integrity.fidelity import Evidence, fidelity
 from hydrometer.integrity.findings import IntegrityFindings, MetricFinding, ThemeFinding, Verdict
 from hydrometer.integrity.homogenisation import homogenisation
 from hydrometer.integrity.inference import LEVEL, SHARE, infer, resampling
@@ -37,7 +38,7 @@ THEMES: dict[Theme, str] = {
     "openings": "opening used elsewhere",
     "homogenisation": "likeness across prompts",
     "stability": "answers changed",
-    "fidelity": "",
+    "fidelity": "overlap of distributions",
 }
 
 
@@ -45,7 +46,7 @@ def measure(
     matched: Matched,
     *,
     questions: Questions | None = None,
-    fidelity: Sequence[Metric] = (),
+    evidence: Evidence | None = None,
     space: Space | None = None,
     seed: int = 0,
 ) -> IntegrityFindings:
@@ -54,7 +55,7 @@ def measure(
     Args:
         matched: their answers to the same prompts.
         questions: questions in several ways, with replies; None leaves stability out.
-        fidelity: measures from log-probabilities, the leading one first; empty leaves fidelity out.
+        evidence: log-probabilities of both; None leaves fidelity out.
         space: vectors of the answers from elsewhere; None for the built-in ones.
         seed: fixes every random choice.
     """
@@ -70,14 +71,16 @@ def measure(
         tail_share(matched),
         *tails(matched, classes),
         *homogenisation(matched, space, draws),
-        *fidelity,
     ]
-    steady = None
+    steady = faithful = None
+    if evidence is not None:
+        near, faithful = fidelity(evidence, resampling(len(evidence.prompts), RESAMPLES, seed))
+        metrics += near
     if questions is not None:
         found, steady = stability(questions, RESAMPLES, seed)
         metrics += found
     return _findings(matched, space, classes, infer(_in_order(metrics), draws, seed), seed).model_copy(
-        update={"stability": steady}
+        update={"stability": steady, "fidelity": faithful}
     )
 
 
@@ -120,6 +123,7 @@ def _findings(
         ),
         metrics=metrics,
         stability=None,
+        fidelity=None,
         lost_answers=answers,
         lost_words=lost_words(matched),
         answers_lost=lost,
