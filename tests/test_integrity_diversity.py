@@ -192,12 +192,13 @@ def test_one_opening_everywhere_is_seen_across_prompts_alone_where_it_is_new_to_
     same = [["Great question indeed " + text for text in row] for row in rows]
     matched = match(samples("s", same), samples("t", rows))
     draws = rng.multinomial(6, np.full(6, 1 / 6), size=50).astype(float)
-    alike, openings = homogenisation(matched, lexical_space(matched), draws)
+    shared, alike, openings = homogenisation(matched, lexical_space(matched), draws)
     assert openings.teacher[0] == 0
     assert openings.student[0] == 1
     assert openings.resampled is not None
     assert openings.resampled[1] == pytest.approx(1)
     assert alike.student[0] > alike.teacher[0]
+    assert shared.student[0] == pytest.approx(shared.teacher[0], rel=0.3)
 
 
 def test_saturation_is_said() -> None:

@@ -107,30 +107,32 @@ def test_intervals_of_means_hold_the_mean_as_often_as_they_say() -> None:
     assert 0.9 < held / 300 < 0.99
 
 
-def finding(reading: Reading, half: float = 0.05, saturated: str = "") -> MetricFinding:
+def finding(reading: Reading, half: float = 0.05, saturated: str = "", name: str = "m") -> MetricFinding:
     loss = Estimate(estimate=0.0, low=-half, high=half, n=9)
     return MetricFinding(
-        name="m", theme="tail", unit="", higher_is_kept=True, teacher=loss, student=loss, loss=loss, relative=0.0,
+        name=name, theme="tail", unit="", higher_is_kept=True, teacher=loss, student=loss, loss=loss, relative=0.0,
         margin=0.1, p=1.0, p_corrected=1.0, reading=reading, saturated=saturated, teacher_values=(), student_values=(),
     )  # fmt: skip
 
 
 def test_verdicts_of_themes() -> None:
     kept, lost, vague = finding("kept"), finding("lost"), finding("inconclusive", half=0.5)
-    assert theme_verdict([kept, kept, lost]) == "lost"
-    assert theme_verdict([kept, finding("gained"), vague]) == "kept"
-    assert theme_verdict([kept, vague, vague]) == "inconclusive"
-    assert theme_verdict([kept, finding("inconclusive")]) == "inconclusive"
-    assert theme_verdict([finding("saturated", saturated="no more")]) == "inconclusive"
+    assert theme_verdict([kept, kept, lost], "m") == "lost"
+    assert theme_verdict([kept, finding("gained"), vague], "lead") == "kept"
+    assert theme_verdict([kept, vague, vague], "lead") == "inconclusive"
+    assert theme_verdict([finding("kept", name="lead"), vague, vague], "lead") == "kept"
+    assert theme_verdict([finding("kept", name="lead"), finding("inconclusive")], "lead") == "inconclusive"
+    assert theme_verdict([finding("saturated", saturated="no more")], "m") == "inconclusive"
+    assert theme_verdict([vague], "m") == "inconclusive"
+
+
+def verdicts(found: IntegrityFindings) -> dict[str, str]:
+    return {one.theme: one.verdict for one in found.themes}
 
 
 def of(found: IntegrityFindings, name: str) -> float:
     (one,) = [metric for metric in found.metrics if metric.name == name]
     return one.relative or 0.0
-
-
-def verdicts(found: IntegrityFindings) -> dict[str, str]:
-    return {one.theme: one.verdict for one in found.themes}
 
 
 def test_fewer_answers_lose_coverage_and_diversity_but_no_openings() -> None:
@@ -154,6 +156,21 @@ def test_a_narrower_student_keeps_the_favourite_and_one_without_it_does_not() ->
     narrow, without = measure(pair(11, temperature=0.3)), measure(pair(11, without=1))
     assert 3 * of(narrow, "favourite answers kept") < of(without, "favourite answers kept")
     assert of(narrow, "same answer twice") > 3 * abs(of(without, "same answer twice"))
+
+
+def test_a_stock_text_at_every_prompt_is_homogenisation() -> None:
+    def framed(rows: list[list[str]], stock: bool) -> list[list[str]]:
+        words = [f"stock{number}" for number in range(12)]
+        return [
+            [f"{text} {' '.join(words if stock else [f'{word}p{at}' for word in words])}" for text in row]
+            for at, row in enumerate(rows)
+        ]
+
+    teacher = samples("t", framed(answers(22), stock=False))
+    found = measure(match(samples("s", framed(answers(23), stock=True)), teacher))
+    assert verdicts(found)["homogenisation"] == "lost"
+    none = measure(match(samples("s", framed(answers(23), stock=False)), teacher))
+    assert verdicts(none)["homogenisation"] == "kept"
 
 
 def test_the_favourite_by_hand() -> None:

@@ -71,7 +71,7 @@ def test_the_statement_says_what_was_lost_and_kept(results: tuple[Path, Result])
     assert table["Stability under rewording"] == "lost"
     assert table["Homogenisation across prompts"] == "kept"
     assert table["Fidelity of probabilities"] == "not measured"
-    assert f"on {PROMPTS} prompts with {K} answers each, small" in text
+    assert f"on {PROMPTS} prompts with {K} answers each, the verdicts on small are lost: diversity" in text
     for part in ("## Figures", "## Examples of lost answers", "## Method and settings", "## Limits", "paraphrase-1"):
         assert part in text
     assert "recorded; settings not known" in text
@@ -172,7 +172,7 @@ def test_the_model_card_has_metadata_and_a_section(results: tuple[Path, Result])
     assert metadata.startswith('model-index:\n- name: "small"\n  results:\n')
     types = re.findall(r"^    - type: \"([^\"]+)\"\n      name: \"([^\"]+)\"\n      value: ([0-9.]+)$", metadata, re.M)
     assert [name.split(":")[0] for _, name, _ in types] == list(THEMES_SHOWN)[:6]
-    assert types[0][:2] == ("same_answer_twice", "Diversity within a prompt: same answer twice (lost)")
+    assert types[0][:2] == ("same_answer_twice", "Diversity within a prompt: same answer twice (theme lost)")
     assert section.startswith("\n## Distillation Loss Statement\n")
     assert "### Limits of the measurement" in section
 

@@ -60,7 +60,7 @@ class ThemeFinding(Finding):
 
     Attributes:
         theme: its name.
-        verdict: lost where a measure of it is lost, kept where all that can speak are kept, else inconclusive.
+        verdict: lost where a measure of it is lost, kept where those precise enough to speak are, else inconclusive.
         lead: the measure that answers to this theme and least to the others.
         measures: how many there are.
         lost: names of those that are lost.

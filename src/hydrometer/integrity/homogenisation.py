@@ -10,7 +10,7 @@ from collections import Counter
 
 import numpy as np
 
-from hydrometer.integrity.diversity import opened
+from hydrometer.integrity.diversity import OPENING, opened
 from hydrometer.integrity.embedding import Space
 from hydrometer.integrity.metrics import Metric
 from hydrometer.integrity.samples import Matched, Samples, words
@@ -18,7 +18,7 @@ from hydrometer.stats import Array
 
 
 def homogenisation(matched: Matched, space: Space, draws: Array) -> list[Metric]:
-    """Likeness of answers to different prompts, and openings that come back at other prompts.
+    """Likeness of answers to different prompts in words and vectors, and openings that come back at other prompts.
 
     Args:
         matched: the answers.
@@ -28,8 +28,10 @@ def homogenisation(matched: Matched, space: Space, draws: Array) -> list[Metric]
     student, teacher = matched.trimmed
     centroids = space.teacher.mean(axis=1), space.student.mean(axis=1)
     alike = _across(centroids[0] @ centroids[0].T, centroids[1] @ centroids[1].T, draws)
+    shared = _across(_shared_words(teacher), _shared_words(student), draws)
     openings = _across(_same_openings(teacher), _same_openings(student), draws)
     return [
+        Metric("words shared across prompts", "homogenisation", False, *shared, worst=1.0),
         Metric("likeness across prompts", "homogenisation", False, *alike, worst=1.0),
         Metric("opening used elsewhere", "openings", False, *openings, worst=1.0),
     ]
@@ -55,6 +57,25 @@ def across(likeness: Array, weights: Array) -> Array:
 def _across(teacher: Array, student: Array, draws: Array) -> tuple[Array, Array, tuple[Array, Array]]:
     once = np.ones((1, len(teacher)))
     return across(teacher, once), across(student, once), (across(teacher, draws), across(student, draws))
+
+
+def _shared_words(side: Samples) -> Array:
+    """Different words that two answers share, one of each of two prompts, against the mean number of both.
+
+    Words of the questions and openings are left out, every other word counts alike: a stock phrase is made of words
+    that are common to the model and weigh next to nothing where rarity counts. Shape (prompts, prompts).
+    """
+    said = [
+        [set(words(text)[OPENING:]) - asked for text in texts]
+        for texts, asked in zip(side.texts, (set(words(question)) for question in side.questions), strict=True)
+    ]
+    counts = [Counter(word for answer in answers for word in sorted(answer)) for answers in said]
+    index = {word: column for column, word in enumerate(dict.fromkeys(word for count in counts for word in count))}
+    matrix = np.zeros((len(counts), len(index)))
+    for row, count in enumerate(counts):
+        matrix[row, [index[word] for word in count]] = [n / side.k for n in count.values()]
+    sizes = matrix.sum(axis=1)
+    return np.asarray(2 * (matrix @ matrix.T) / np.maximum(sizes[:, None] + sizes[None, :], 1e-12))
 
 
 def _same_openings(side: Samples) -> Array:

@@ -1,10 +1,10 @@
 """What a student lost: all measures together, and one verdict for each theme.
 
 A theme is lost where at least one of its measures is lost: told from chance after Holm's correction over all measures
-of the run, with an interval that reaches beyond the margin. It is kept where none is lost, at least half of the
-measures can speak, and all of those are kept, their whole intervals below the margin. Else it is inconclusive. The
-margin of a measure is a tenth of what there is to lose: of the way from the teacher's value to that of a model with
-nothing left. A measure can speak where it is not saturated and its interval reaches no farther than the margin to
+of the run, with an interval that reaches beyond the margin. It is kept where none is lost, the leading measure or at
+least half of all can speak, and all that can are kept, their whole intervals below the margin. Else it is inconclusive.
+The margin of a measure is a tenth of what there is to lose: of the way from the teacher's value to that of a model
+with nothing left. A measure can speak where it is not saturated and its interval reaches no farther than the margin to
 either side of the estimate. No figure stands for all themes.
 """
 
@@ -36,7 +36,7 @@ THEMES: dict[Theme, str] = {
     "coverage": "favourite answers kept",
     "tail": "share of rare words",
     "openings": "opening used elsewhere",
-    "homogenisation": "likeness across prompts",
+    "homogenisation": "words shared across prompts",
     "stability": "answers changed",
     "fidelity": "overlap of distributions",
 }
@@ -84,12 +84,17 @@ def measure(
     )
 
 
-def theme_verdict(metrics: Sequence[MetricFinding]) -> Verdict:
-    """One word for the measures of a theme, by the rule above."""
+def theme_verdict(metrics: Sequence[MetricFinding], lead: str) -> Verdict:
+    """One word for the measures of a theme, by the rule above.
+
+    Args:
+        metrics: of the theme.
+        lead: name of the leading one.
+    """
     if any(one.reading == "lost" for one in metrics):
         return "lost"
     speaking = [one for one in metrics if can_speak(one)]
-    enough = len(speaking) and 2 * len(speaking) >= len(metrics)
+    enough = any(one.name == lead for one in speaking) or (speaking and 2 * len(speaking) >= len(metrics))
     return "kept" if enough and all(one.reading in {"kept", "gained"} for one in speaking) else "inconclusive"
 
 
@@ -136,10 +141,11 @@ def _findings(
 
 
 def _theme(theme: Theme, lead: str, metrics: Sequence[MetricFinding]) -> ThemeFinding:
+    lead = lead or metrics[0].name
     return ThemeFinding(
         theme=theme,
-        verdict=theme_verdict(metrics),
-        lead=lead or metrics[0].name,
+        verdict=theme_verdict(metrics, lead),
+        lead=lead,
         measures=len(metrics),
         lost=tuple(one.name for one in metrics if one.reading == "lost"),
         gained=tuple(one.name for one in metrics if one.reading == "gained"),

@@ -46,7 +46,7 @@ def write_integrity(folder: Path, collected: Collected, findings: IntegrityFindi
 def write_metrics(path: Path, collected: Collected, findings: IntegrityFindings) -> None:
     """One row for each measure and unit; a value that is not there is null.
 
-    The unit is a prompt, a question asked in several ways, or `all` for a measure over the whole set.
+    The unit is a prompt, a question asked in several ways, `all` for a measure over the whole set, else a number.
 
     Raises:
         InputError: it cannot be written.
@@ -58,7 +58,10 @@ def write_metrics(path: Path, collected: Collected, findings: IntegrityFindings)
     rows = []
     for one in findings.metrics:
         size = len(one.teacher_values)
-        units = questions if one.theme == "stability" else prompts if size == len(prompts) and size > 1 else ("all",)
+        known = [
+            names for names in (questions if one.theme == "stability" else prompts, ("all",)) if len(names) == size
+        ]
+        units = known[0] if known else tuple(map(str, range(size)))
         rows += [
             (one.theme, one.name, unit, teacher, student)
             for unit, teacher, student in zip(units, one.teacher_values, one.student_values, strict=True)

@@ -54,7 +54,7 @@ def model_card(collected: Collected, findings: IntegrityFindings) -> str:
             continue
         lines += [
             f"    - type: {_quoted(one.name.replace(' ', '_'))}",
-            f"      name: {_quoted(f'{words.TITLES[one.theme]}: {one.name} ({leads[one.name].verdict})')}",
+            f"      name: {_quoted(f'{words.TITLES[one.theme]}: {one.name} (theme {leads[one.name].verdict})')}",
             f"      value: {one.student.estimate:.4f}",
         ]
     lines += ["---", "", "## Distillation Loss Statement", "", plain(words.headline(findings), 600), ""]

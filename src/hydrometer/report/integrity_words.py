@@ -60,7 +60,7 @@ def headline(findings: IntegrityFindings) -> str:
             parts.append(f"{verdict}: {', '.join(found)}")
     return (
         f"Against {name(findings.teacher)}, on {findings.prompts} prompts with {findings.k} answers each, "
-        f"{name(findings.student)} has " + "; ".join(parts) + "."
+        f"the verdicts on {name(findings.student)} are " + "; ".join(parts) + "."
     )
 
 
@@ -169,8 +169,8 @@ def notes(collected: Collected, findings: IntegrityFindings) -> list[str]:
                 found.append(f"{blank} questions in several ways have no answer of the {side} and are in no figure.")
             if open_:
                 found.append(
-                    f"Of {open_} pairs of wrong answers of the {side} it cannot be said whether they say the same; "
-                    "they count neither as changed nor as unchanged."
+                    f"Wrong answers of the {side} of which it cannot be said whether they say the same: {open_} "
+                    f"pair{'s' * (open_ > 1)}, which count neither as changed nor as unchanged."
                 )
     return [label(note, 500) for note in dict.fromkeys(found)]
 
@@ -216,6 +216,12 @@ def settings(collected: Collected, findings: IntegrityFindings) -> list[tuple[st
             "differences flipped by prompt, Student's t where a measure is of all prompts together",
         ),
         ("Kept up to", f"a loss of {100 * findings.share:g} % of what there is to lose"),
+        (
+            "Verdicts",
+            "lost: a measure is told from chance and its interval reaches beyond the margin; kept: none is lost, the "
+            "leading measure or at least half of all are precise enough to speak, and all of those stay below it; "
+            "else inconclusive",
+        ),
         ("Seed", str(findings.seed)),
         ("Made by", f"hydrometer {__version__}"),
     ]
