@@ -28,6 +28,8 @@ OPENING = 3
 BLEU = 4
 #: Share of prompts on which a count is at its limit, from which on it is called saturated.
 _SATURATED = 0.5
+#: Share of k from which on a Vendi score is at its limit: lexical vectors are never quite orthogonal.
+_NEAR = 0.95
 
 Words = Sequence[Sequence[str]]
 
@@ -55,16 +57,17 @@ def diversity(matched: Matched, space: Space, classes: tuple[Codes, Codes]) -> l
 
     vectors = space.teacher, space.student
     counts = _both(_distinct, *classes)
-    full = [side for side, values in zip(("teacher", "student"), counts, strict=True) if _at_limit(values, k)]
-    limit = f"At k = {k} the {' and the '.join(full)} reached the most that can be counted." if full else ""
+    scores = _both(vendi, *vectors)
     ratios = _both(compression_ratio, teacher.texts, student.texts)
     # k copies of an answer take the room of one: of 1 / ratio all but a k-th can be lost, here to first order.
     twice = _mean(ratios[0]) * (2 - 1 / k)
     return [
-        Metric("distinct answers", "diversity", True, *counts, worst=1.0, saturated=limit, unit=f"of {k}"),
+        Metric(
+            "distinct answers", "diversity", True, *counts, worst=1.0, saturated=_limit(counts, k, k), unit=f"of {k}"
+        ),
         Metric("same answer twice", "diversity", False, *_both(collision, *classes), worst=1.0),
         Metric("entropy of answers", "diversity", True, *_both(entropy, *classes), unit="bits"),
-        Metric("Vendi score", "diversity", True, *_both(vendi, *vectors), worst=1.0, unit=f"of {k}"),
+        Metric("Vendi score", "diversity", True, *scores, None, 1.0, _limit(scores, _NEAR * k, k), f"of {k}"),
         *(share(f"distinct-{n}", partial(distinct_n, n=n)) for n in (1, 2, 3)),
         share("EAD", partial(expectation_adjusted_distinct, vocabulary=vocabulary)),
         of_words(f"self-BLEU-{BLEU}", self_bleu, 1.0),
@@ -179,8 +182,11 @@ def _distinct(labels: Codes) -> float:
     return float(len(np.unique(labels)))
 
 
-def _at_limit(values: Array, k: int) -> bool:
-    return bool((values >= k).mean() >= _SATURATED)
+def _limit(values: tuple[Array, Array], most: float, k: int) -> str:
+    """A line where a model is at the limit of a count on many prompts."""
+    sides = zip(("teacher", "student"), values, strict=True)
+    full = [side for side, found in sides if (found >= most).mean() >= _SATURATED]
+    return f"At k = {k} the {' and the '.join(full)} reached the most that can be counted." if full else ""
 
 
 def _mean(values: Array) -> float:
