@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hydrometer import __version__
-from hydrometer.commands import ice, judge, ledger, models, responses, rse
+from hydrometer.commands import ice, judge, ledger, models, responses, rse, same
 from hydrometer.errors import HydrometerError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.add_typer(ice.app, name="ice")
 app.command(name="rse")(rse.rse)
+app.command(name="same")(same.same)
 app.command(name="responses")(responses.responses)
 app.add_typer(judge.app, name="judge")
 app.add_typer(models.app, name="models")
