@@ -6,24 +6,17 @@ only: escaped by the template, or as JSON from which the script makes text nodes
 
 from __future__ import annotations
 
-import hashlib
-import json
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import resources
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydrometer.findings import Comparison
 from hydrometer.identity.scores import SCORES, IceScore, Judged
 from hydrometer.prompts.templates import Template
 from hydrometer.report import ice_words
+from hydrometer.report.page import asset, content_hash, embedded_json, environment, trusted
 from hydrometer.report.visible import label, visible
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 #: Where the page cuts answers, in characters; the row files hold the whole. The first that keeps all answers together
 #: within `PAGE_CHARACTERS` is used, or the last.
@@ -109,10 +102,10 @@ def render_page(page: IcePage) -> str:
         page: what to show; `rows` has one list per score.
     """
     attempts = _attempts(page)
-    script, style = _asset("ice.js"), _asset("ice.css")
+    script, style = asset("ice.js"), asset("ice.css")
     scale = _scale(page.scores)
     return (
-        _environment()
+        environment()
         .get_template("ice.html.j2")
         .render(
             page=page,
@@ -124,11 +117,11 @@ def render_page(page: IcePage) -> str:
             share=lambda part, whole: f"{100 * part / whole:.2f}%",
             attempts=attempts,
             shown=attempts["rows"][:WITHOUT_SCRIPT],
-            data=_json(attempts),
-            script=_trusted(script),
-            style=_trusted(style),
-            script_hash=_sha256(script),
-            style_hash=_sha256(style),
+            data=embedded_json(attempts),
+            script=trusted(script),
+            style=trusted(style),
+            script_hash=content_hash(script),
+            style_hash=content_hash(style),
         )
     )
 
@@ -229,41 +222,3 @@ def _most_claimed(scores: Sequence[IceScore]) -> float:
     return max(
         (claim.count / (score.n - score.failed) for score in scores for claim in score.claimed.values()), default=0
     )
-
-
-def _json(data: dict[str, Any]) -> Any:
-    """JSON that no HTML parser can take for markup: `<` cannot start a tag or comment, nor `&` an entity."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return _trusted(text)
-
-
-def _trusted(text: str) -> Any:
-    from markupsafe import Markup
-
-    return Markup(text)  # noqa: S704 - our own files, and JSON in which no markup can begin
-
-
-def _asset(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _sha256(text: str) -> str:
-    return b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("hydrometer", "report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=lambda value: visible(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["label"] = label
-    return environment
