@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from ice_samples import HARMLESS, HOSTILE, hostile_page, judged, page_of, some_rows
 
 from hydrometer.report import ice_page, ice_words
-from hydrometer.report import page as page_parts
 from hydrometer.report.ice_page import ANSWER_CUTS, PAGE_CHARACTERS, IcePage, excerpt, render_page
+from hydrometer.report.page import asset
 from hydrometer.report.visible import visible
 
 # Excerpts
@@ -74,7 +74,7 @@ class Elements(HTMLParser):
 
 
 def tokens(theme: str) -> dict[str, str]:
-    css = page_parts.asset("ice.css")
+    css = asset("ice.css")
     light, dark = (match.group(1) for match in list(re.finditer(r":root \{(.*?)\}", css, re.DOTALL))[:2])
     return dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", light if theme == "light" else dark))
 

@@ -71,6 +71,15 @@ def test_the_recorded_attack_form_fills_the_slot_or_appends_the_question(tmp_pat
     assert [ask(str(path), "No slot\n\nwho?", sample).text for sample in (0, 1)] == ["first", "second"]
 
 
+def test_every_known_form_is_a_model(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_text(json.dumps({"question_id": 81, "turns": ["Hi?"], "model_id": "m", "choices": [{"turns": ["Yo."]}]}))
+    assert ask(str(path), "Hi?").text == ask(str(path), "81").text == "Yo."
+    path = tmp_path / "unnamed.jsonl"
+    path.write_text(json.dumps({"prompt": "Hi?", "response": "Yo."}))
+    assert ask(f"{path}#unnamed", "Hi?").text == "Yo."
+
+
 def test_the_ledger_key_follows_the_content_and_not_the_path(tmp_path: Path) -> None:
     one = resolve(f"replay/{write(tmp_path / 'one.jsonl', ROWS[:1])}")
     same = resolve(f"replay/{write(tmp_path / 'same.jsonl', ROWS[:1])}")
@@ -82,13 +91,13 @@ def test_the_ledger_key_follows_the_content_and_not_the_path(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("file", "text", "suffix", "message"),
     [
-        ("x.jsonl", '{"model": "a"', "", "line 1 .* not JSON"),
-        ("x.jsonl", "[1]", "", "line 1 .* not a JSON object"),
+        ("x.jsonl", '{"model": "a"', "", "line 1: not JSON"),
+        ("x.jsonl", "[1]", "", "line 1: not a JSON object"),
         ("x.jsonl", "", "", "holds no recorded answers"),
-        ("x.jsonl", '{"model": "a", "response": "r"}', "", "line 1 .* no prompt.*Columns wanted"),
-        ("x.jsonl", '\n{"prompt": "a", "response": "r"}', "", "line 2 .* no model"),
-        ("x.jsonl", '{"model": "a", "prompt": "p", "response": "r", "sample": "two"}', "", "sample 'two'"),
-        ("x.csv", "model,prompt\na,b\n", "", "line 2 .* no response"),
+        ("x.jsonl", '{"model": "a", "response": "r"}', "", "line 1: no `prompt_id` and no prompt"),
+        ("x.jsonl", '\n{"model": "a", "prompt": "a"}', "", "line 2: no answer"),
+        ("x.jsonl", '{"model": "a", "prompt": "p", "response": "r", "sample": "two"}', "", "the sample is 'two'"),
+        ("x.csv", "model,prompt\na,b\n", "", "columns are model, prompt.*'response'"),
         ("x.parquet", "not parquet", "", "not a readable Parquet"),
         ("x.xlsx", "", "", r"\.csv"),
     ],

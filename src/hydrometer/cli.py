@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 from hydrometer import __version__
-from hydrometer.commands import ice, integrity, judge, ledger, models, rse
+from hydrometer.commands import (
+    attribute,
+    dose,
+    ice,
+    integrity,
+    judge,
+    kinship,
+    ledger,
+    mistakes,
+    models,
+    population,
+    responses,
+    rse,
+    same,
+)
 from hydrometer.errors import HydrometerError
 
 app = typer.Typer(
@@ -22,6 +36,13 @@ app = typer.Typer(
 app.add_typer(ice.app, name="ice")
 app.command(name="rse")(rse.rse)
 app.command(name="integrity")(integrity.integrity)
+app.command(name="kinship")(kinship.kinship)
+app.command(name="mistakes")(mistakes.mistakes)
+app.command(name="attribute")(attribute.attribute)
+app.command(name="dose")(dose.dose)
+app.command(name="same")(same.same)
+app.command(name="responses")(responses.responses)
+app.add_typer(population.app, name="population")
 app.add_typer(judge.app, name="judge")
 app.add_typer(models.app, name="models")
 app.add_typer(ledger.app, name="ledger")

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
-_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-_KANA_OR_HANGUL = re.compile(r"[\u3041-\u30ff\uac00-\ud7af]")
+HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+KANA_OR_HANGUL = re.compile(r"[\u3041-\u30ff\uac00-\ud7af]")
 #: Characters in one cell of a CSV file; the standard library's default of 131,072 is less than a long answer.
 _MAX_CELL = 2**31 - 1
-_LATIN_WORD = re.compile(r"[A-Za-z\u00c0-\u024f]+")
+LATIN_WORD = re.compile(r"[A-Za-z\u00c0-\u024f]+")
 
 
 class Prompt(Protocol):
@@ -122,10 +122,10 @@ def detect_language(text: str) -> str:
         `zh` where Han characters outnumber words in Latin letters and there is neither kana nor Hangul, `en`
         where words in Latin letters are left, `und` (undetermined, ISO 639-2) otherwise.
     """
-    words = len(_LATIN_WORD.findall(text))
-    if _KANA_OR_HANGUL.search(text):
+    words = len(LATIN_WORD.findall(text))
+    if KANA_OR_HANGUL.search(text):
         return "und"
-    if len(_HAN.findall(text)) > words:
+    if len(HAN.findall(text)) > words:
         return "zh"
     return "en" if words else "und"
 

@@ -26,40 +26,50 @@ class RowSampler(LogitsProcessor):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, samplings: list[Sampling], seeds: list[int], default_temperature: float | None) -> None:
         fallback = default_temperature if default_temperature is not None else 1.0
-        self._temperatures = [fallback if s.temperature is None else s.temperature for s in samplings]
-        self._top_ps = [s.top_p for s in samplings]
+        self._temperatures = torch.tensor([fallback if s.temperature is None else s.temperature for s in samplings])
+        self._top_p = torch.tensor([1.0 if s.top_p is None else s.top_p for s in samplings])
+        self._nucleus = bool((self._top_p < 1).any())
         self._wanted = [s.logprobs for s in samplings]
-        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._most = max(1, *(wanted or 0 for wanted in self._wanted))
+        self._seeds = seeds
+        self._generators: list[torch.Generator] = []
         self._steps: list[list[tuple[float, list[tuple[int, float]]]]] = [[] for _ in samplings]
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:  # noqa: ARG002 - the library's signature
-        """Process one step."""
+        """Process one step; everything stays on the device of the logits."""
         logits = scores.float()
-        drawn = logits.clone()
-        for row, temperature in enumerate(self._temperatures):
-            if temperature > 0:
-                drawn[row] = self._draw(logits[row] / temperature, row)
+        if not self._generators:
+            self._generators = [torch.Generator(logits.device).manual_seed(seed) for seed in self._seeds]
+            self._temperatures = self._temperatures.to(logits.device)
+            self._top_p = self._top_p.to(logits.device)
+        drawn = self._draw(logits)
         if any(wanted is not None for wanted in self._wanted):
-            self._note(logits, drawn.argmax(-1).tolist())
+            self._note(logits, drawn.argmax(-1))
         return drawn
 
-    def _draw(self, logits: Any, row: int) -> Any:
-        top_p = self._top_ps[row]
-        if top_p is not None and top_p < 1:
-            ordered, order = logits.sort(descending=True)
-            before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)
-            logits = logits.clone()
-            logits[order[before >= top_p]] = float("-inf")
-        noise = torch.rand(logits.shape[-1], generator=self._generators[row]).clamp_(1e-20, 1 - 1e-7)
-        return logits - torch.log(-torch.log(noise)).to(logits.device)
+    def _draw(self, logits: Any) -> Any:
+        greedy = (self._temperatures <= 0)[:, None]
+        scaled = logits / torch.where(greedy[:, 0], 1.0, self._temperatures)[:, None]
+        if self._nucleus:
+            ordered, order = scaled.sort(dim=-1, descending=True)
+            share = ordered.softmax(-1)
+            outside = torch.zeros_like(share, dtype=torch.bool)
+            outside.scatter_(1, order, share.cumsum(-1) - share >= self._top_p[:, None])
+            scaled = scaled.masked_fill(outside & (self._top_p < 1)[:, None], float("-inf"))
+        noise = torch.empty_like(logits)
+        for row, generator in enumerate(self._generators):
+            noise[row].uniform_(generator=generator)
+        noise.clamp_(1e-20, 1 - 1e-7).log_().neg_().log_()
+        return torch.where(greedy, logits, scaled - noise)
 
-    def _note(self, logits: Any, chosen: list[int]) -> None:
+    def _note(self, logits: Any, chosen: Any) -> None:
         logprobs = logits.log_softmax(-1)
+        values, tokens = (part.tolist() for part in logprobs.topk(min(self._most, logits.shape[-1])))
+        own = logprobs.gather(1, chosen[:, None])[:, 0].tolist()
         for row, wanted in enumerate(self._wanted):
             if wanted is not None:
-                values, tokens = logprobs[row].topk(min(max(wanted, 1), logprobs.shape[-1]))
-                top = list(zip(tokens.tolist(), values.tolist(), strict=True))[:wanted]
-                self._steps[row].append((float(logprobs[row, chosen[row]]), top))
+                top = list(zip(tokens[row], values[row], strict=True))[:wanted]
+                self._steps[row].append((own[row], top))
 
     def logprobs(self, row: int) -> list[tuple[float, list[tuple[int, float]]]]:
         """Of each generated token of a row: its log-probability, and the likeliest tokens with theirs."""

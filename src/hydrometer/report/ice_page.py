@@ -6,7 +6,6 @@ only: escaped by the template, or as JSON from which the script makes text nodes
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,7 +15,7 @@ from hydrometer.findings import Comparison
 from hydrometer.identity.scores import SCORES, IceScore, Judged
 from hydrometer.prompts.templates import Template
 from hydrometer.report import ice_words
-from hydrometer.report.page import asset, environment, sha256, trusted
+from hydrometer.report.page import asset, content_hash, embedded_json, environment, trusted
 from hydrometer.report.visible import label, visible
 
 #: Where the page cuts answers, in characters; the row files hold the whole. The first that keeps all answers together
@@ -118,11 +117,11 @@ def render_page(page: IcePage) -> str:
             share=lambda part, whole: f"{100 * part / whole:.2f}%",
             attempts=attempts,
             shown=attempts["rows"][:WITHOUT_SCRIPT],
-            data=_json(attempts),
+            data=embedded_json(attempts),
             script=trusted(script),
             style=trusted(style),
-            script_hash=sha256(script),
-            style_hash=sha256(style),
+            script_hash=content_hash(script),
+            style_hash=content_hash(style),
         )
     )
 
@@ -223,11 +222,3 @@ def _most_claimed(scores: Sequence[IceScore]) -> float:
     return max(
         (claim.count / (score.n - score.failed) for score in scores for claim in score.claimed.values()), default=0
     )
-
-
-def _json(data: dict[str, Any]) -> Any:
-    """JSON that no HTML parser can take for markup: `<` cannot start a tag or comment, nor `&` an entity."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return trusted(text)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hydrometer.integrity.findings import IntegrityFindings, MetricFinding
 from hydrometer.report import integrity_words as words
 from hydrometer.report.integrity_text import SHOWN
-from hydrometer.report.page import asset, environment, sha256, trusted
+from hydrometer.report.page import asset, content_hash, environment, trusted
 from hydrometer.report.visible import visible
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def render_page(collected: Collected, findings: IntegrityFindings) -> str:
             place=_place,
             cut=_cut,
             style=trusted(style),
-            style_hash=sha256(style),
+            style_hash=content_hash(style),
         )
     )
 

@@ -1,8 +1,9 @@
-"""What all self-contained pages share: escaping templates, files of the package, and hashes that allow them."""
+"""What the pages share: one template environment that escapes everything, and content that no parser can leave."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from base64 import b64encode
 from functools import lru_cache
 from importlib import resources
@@ -14,29 +15,37 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
+def embedded_json(data: Any) -> Any:
+    """JSON that no HTML parser can take for markup: `<` cannot start a tag or comment, nor `&` an entity."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return trusted(text)
+
+
 def trusted(text: str) -> Any:
-    """Our own text as markup that is not escaped again; never give it a model's."""
+    """Text of ours that the template must not escape."""
     from markupsafe import Markup
 
     return Markup(text)  # noqa: S704 - our own files, and JSON in which no markup can begin
 
 
 def asset(name: str) -> str:
-    """A text file of this package."""
+    """A file of this folder."""
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def sha256(text: str) -> str:
-    """The hash by which a content security policy allows an inline script or style."""
+def content_hash(text: str) -> str:
+    """What the page's policy names a script or style by."""
     return b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 @lru_cache(maxsize=1)
 def environment() -> Environment:
-    """Templates that escape everything and make every text visible."""
+    """Templates of this folder: autoescaped, undefined names are errors, every string is made visible."""
     import jinja2
 
-    found = jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("hydrometer", "report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -44,5 +53,5 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters["label"] = label
-    return found
+    made.filters["label"] = label
+    return made

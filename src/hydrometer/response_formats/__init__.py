@@ -1,0 +1,1 @@
+"""Recorded answers in the forms in which tools leave them, read into one record."""
