@@ -1,6 +1,6 @@
 """Planted losses: does each theme fall with its own fault, in order, and more than with the faults of others?
 
-    python benchmarks/integrity_planted.py [--seeds 3] [--prompts 60] [--k 10] [--only doses|matrix|bias]
+    python benchmarks/integrity_planted.py [--seeds 3] [--first 0] [--prompts 60] [--k 10] [--only doses|matrix|bias]
 
 doses: each fault in steps, with the leading measure of its theme. matrix: theme by fault, in two units. bias: every
 measure at small k against k = 200, for a faultless student (its value, and its loss where there is none).
@@ -52,8 +52,9 @@ def strengths(findings: IntegrityFindings) -> dict[str, float]:
     return {leads[one.name]: one.relative or 0.0 for one in findings.metrics if one.name in leads}
 
 
-def runs(fault: Fault, args: argparse.Namespace, first: int = 0) -> list[IntegrityFindings]:
-    return [measure(World(first + seed, prompts=args.prompts).matched(args.k, fault)) for seed in range(args.seeds)]
+def runs(fault: Fault, args: argparse.Namespace) -> list[IntegrityFindings]:
+    seeds = range(args.first, args.first + args.seeds)
+    return [measure(World(seed, prompts=args.prompts).matched(args.k, fault)) for seed in seeds]
 
 
 def doses(args: argparse.Namespace) -> None:
@@ -76,7 +77,7 @@ def doses(args: argparse.Namespace) -> None:
 
 
 def matrix(args: argparse.Namespace) -> None:
-    null = runs(Fault(), replace_seeds(args, max(6, args.seeds)), first=100)
+    null = runs(Fault(), with_(args, first=args.first + 100, seeds=max(6, args.seeds)))
     spread = {theme: float(np.std([strengths(one)[theme] for one in null], ddof=1)) for theme in strengths(null[0])}
     found = {name: _means(runs(fault, args)) for name, fault in MATRIX.items()}
     for title, scale in (("share of what there is to lose", None), ("z", spread)):
@@ -102,7 +103,7 @@ def matrix(args: argparse.Namespace) -> None:
 def bias(args: argparse.Namespace) -> None:
     rows: dict[str, list[tuple[float, float]]] = {}
     for k in KS:
-        found = [measure(World(seed, prompts=args.prompts).matched(k)) for seed in range(args.seeds)]
+        found = runs(Fault(), with_(args, k=k))
         for place, one in enumerate(found[0].metrics):
             values = [run.metrics[place] for run in found]
             rows.setdefault(one.name, []).append(
@@ -117,8 +118,8 @@ def bias(args: argparse.Namespace) -> None:
         print(f"{name:30}" + "".join(f"{f'{value:.3f} ({loss:+.3f})':>20}" for value, loss in cells))
 
 
-def replace_seeds(args: argparse.Namespace, seeds: int) -> argparse.Namespace:
-    return argparse.Namespace(**{**vars(args), "seeds": seeds})
+def with_(args: argparse.Namespace, **others: int) -> argparse.Namespace:
+    return argparse.Namespace(**{**vars(args), **others})
 
 
 def _means(found: list[IntegrityFindings]) -> dict[str, float]:
@@ -133,6 +134,7 @@ def _times(own: float, other: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--prompts", type=int, default=60)
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--only", choices=["doses", "matrix", "bias"])

@@ -9,14 +9,19 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from integrity_answers import PROMPTS, K, answers
+from integrity_answers import PROMPTS, K, answers, pair
 from typer.testing import CliRunner, Result
 
 from hydrometer.cli import app
 from hydrometer.findings import Estimate
+from hydrometer.integrity.divergence import View
+from hydrometer.integrity.fidelity import Evidence, Position
+from hydrometer.integrity.loss import measure
+from hydrometer.integrity_run import Collected, IntegrityPlan, Side
 from hydrometer.prompts.integrity_sets import load_stability
-from hydrometer.report.integrity_text import plain
-from hydrometer.report.integrity_words import THEMES_SHOWN, p_value, signed_range
+from hydrometer.report.integrity_page import render_page
+from hydrometer.report.integrity_text import plain, statement
+from hydrometer.report.integrity_words import TITLES, p_value, signed_range
 
 HOSTILE = "</script><script>alert(1)</script>|`x`\u202e\x1b[31m # [a](javascript:b) ---"
 
@@ -66,7 +71,7 @@ def test_the_statement_says_what_was_lost_and_kept(results: tuple[Path, Result])
     assert text == (out / "statement.md").read_text("utf-8")
     assert text.startswith("# Distillation Loss Statement\n")
     table = dict(re.findall(r"^\| ([A-Z][a-z ]+?) +\| (kept|lost|inconclusive|not measured) +\|$", text, re.MULTILINE))
-    assert list(table) == list(THEMES_SHOWN)
+    assert list(table) == list(TITLES.values())
     assert table["Diversity within a prompt"] == "lost"
     assert table["Stability under rewording"] == "lost"
     assert table["Homogenisation across prompts"] == "kept"
@@ -171,7 +176,7 @@ def test_the_model_card_has_metadata_and_a_section(results: tuple[Path, Result])
     _, metadata, section = text.split("---\n", 2)
     assert metadata.startswith('model-index:\n- name: "small"\n  results:\n')
     types = re.findall(r"^    - type: \"([^\"]+)\"\n      name: \"([^\"]+)\"\n      value: ([0-9.]+)$", metadata, re.M)
-    assert [name.split(":")[0] for _, name, _ in types] == list(THEMES_SHOWN)[:6]
+    assert [name.split(":")[0] for _, name, _ in types] == list(TITLES.values())[:6]
     assert types[0][:2] == ("same_answer_twice", "Diversity within a prompt: same answer twice (theme lost)")
     assert section.startswith("\n## Distillation Loss Statement\n")
     assert "### Limits of the measurement" in section
@@ -209,3 +214,23 @@ def test_figures_never_claim_more_than_they_show() -> None:
     assert signed_range(Estimate(estimate=-0.0001, low=-0.5, high=0.25, n=9)) == "0.000 [−0.500, +0.250]"
     assert signed_range(Estimate(estimate=1.0, low=None, high=None, n=1)) == "+1.000 [no interval]"
     assert plain("a|b <i> & `c`\n# d") == "a\\|b &lt;i\\> &amp; \\`c\\` \\# d"
+
+
+def test_distributions_have_a_table_where_there_are_some() -> None:
+    matched = pair(1)
+    teacher, student = View({"a": 0.5, "b": 0.5}, 0.0), View({"a": 0.75, "b": 0.25}, 0.0)
+    positions = tuple(Position(prompt, prompt % 2 == 0, "ab", teacher, student) for prompt in range(6))
+    evidence = Evidence(matched.teacher.prompts[:6], positions, same_tokens=True, asked=7)
+    sides = Side(matched.student), Side(matched.teacher)
+    collected = Collected(IntegrityPlan("s", "t", ()), *sides, matched, None, evidence, ())
+    without, found = measure(matched), measure(matched, evidence=evidence)
+    text, page = statement(collected, found), render_page(collected, found)
+    for shown in ("places compared", "KL divergence in nats per token", "overlap (1 - total variation)"):
+        assert shown in text
+        assert shown in page
+        assert shown not in statement(collected, without) + render_page(collected, without)
+    rows = dict(re.findall(r"^\| (.+?) +\| (.+?) +\|$", text, re.MULTILINE))
+    assert rows["places compared"] == "6 of 7, in answers to 6 prompts"
+    assert rows["the same, largest"] == "0.144"
+    assert rows["overlap (1 - total variation), at most"] == "0.750 [0.750, 0.750]"
+    assert rows["probability seen, teacher and student"] == "100.0 % and 100.0 %"

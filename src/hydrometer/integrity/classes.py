@@ -18,7 +18,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hydrometer.integrity.embedding import units
 from hydrometer.integrity.samples import Matched
@@ -82,7 +81,6 @@ def cluster(likeness: Array, threshold: float = SAME) -> Codes:
     groups: list[list[int]] = [[item] for item in range(n)]
     mean = likeness.astype(np.float64).copy()
     np.fill_diagonal(mean, -np.inf)
-    alive: NDArray[np.bool_] = np.ones(n, dtype=bool)
     while True:
         best = int(np.argmax(mean))
         a, b = divmod(best, n)
@@ -94,9 +92,8 @@ def cluster(likeness: Array, threshold: float = SAME) -> Codes:
         mean[b], mean[:, b] = -np.inf, -np.inf
         mean[a, a] = -np.inf
         groups[a] += groups[b]
-        alive[b] = False
+        groups[b] = []
     labels = np.zeros(n, dtype=np.int64)
-    ordered = sorted((group for group, lives in zip(groups, alive, strict=True) if lives), key=min)
-    for number, group in enumerate(ordered):
+    for number, group in enumerate(sorted(filter(None, groups), key=min)):
         labels[group] = number
     return labels

@@ -47,8 +47,9 @@ def diversity(matched: Matched, space: Space, classes: tuple[Codes, Codes]) -> l
     vocabulary = len({word for side in (ours, theirs) for texts in side for text in texts for word in text})
     k = teacher.k
 
-    def of_words(name: str, measure: Callable[[Words], float], worst: float, theme: Theme = "diversity") -> Metric:
-        return Metric(name, theme, worst < 1, *_both(measure, theirs, ours), worst=worst)
+    def of_words(name: str, measure: Callable[[Words], float], *, higher_is_kept: bool, theme: Theme) -> Metric:
+        values = _both(measure, theirs, ours)
+        return Metric(name, theme, higher_is_kept, *values, worst=0.0 if higher_is_kept else 1.0)
 
     def share(name: str, measure: Callable[[Words], float]) -> Metric:
         """Of k copies of one answer a k-th of the n-grams are different ones."""
@@ -70,10 +71,10 @@ def diversity(matched: Matched, space: Space, classes: tuple[Codes, Codes]) -> l
         Metric("Vendi score", "diversity", True, *scores, None, 1.0, _limit(scores, _NEAR * k, k), f"of {k}"),
         *(share(f"distinct-{n}", partial(distinct_n, n=n)) for n in (1, 2, 3)),
         share("EAD", partial(expectation_adjusted_distinct, vocabulary=vocabulary)),
-        of_words(f"self-BLEU-{BLEU}", self_bleu, 1.0),
+        of_words(f"self-BLEU-{BLEU}", self_bleu, higher_is_kept=False, theme="diversity"),
         Metric("compression ratio", "diversity", False, *ratios, worst=twice),
-        of_words("entropy of openings", lambda texts: entropy(opened(texts)), 0.0, "openings"),
-        of_words("same opening twice", lambda texts: collision(opened(texts)), 1.0, "openings"),
+        of_words("entropy of openings", lambda texts: entropy(opened(texts)), higher_is_kept=True, theme="openings"),
+        of_words("same opening twice", lambda texts: collision(opened(texts)), higher_is_kept=False, theme="openings"),
     ]
 
 

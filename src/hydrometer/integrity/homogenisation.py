@@ -7,6 +7,8 @@ own sameness: one tone, one frame, one opening for everything.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -69,20 +71,21 @@ def _shared_words(side: Samples) -> Array:
         [set(words(text)[OPENING:]) - asked for text in texts]
         for texts, asked in zip(side.texts, (set(words(question)) for question in side.questions), strict=True)
     ]
-    counts = [Counter(word for answer in answers for word in sorted(answer)) for answers in said]
-    index = {word: column for column, word in enumerate(dict.fromkeys(word for count in counts for word in count))}
-    matrix = np.zeros((len(counts), len(index)))
-    for row, count in enumerate(counts):
-        matrix[row, [index[word] for word in count]] = [n / side.k for n in count.values()]
-    sizes = matrix.sum(axis=1)
-    return np.asarray(2 * (matrix @ matrix.T) / np.maximum(sizes[:, None] + sizes[None, :], 1e-12))
+    rates = _rates([Counter(word for answer in answers for word in sorted(answer)) for answers in said], side.k)
+    sizes = rates.sum(axis=1)
+    return np.asarray(2 * (rates @ rates.T) / np.maximum(sizes[:, None] + sizes[None, :], 1e-12))
 
 
 def _same_openings(side: Samples) -> Array:
     """Share of pairs of answers, one of each of two prompts, that open alike; shape (prompts, prompts)."""
-    counts = [Counter(opened([words(text) for text in texts])) for texts in side.texts]
-    index = {opening: column for column, opening in enumerate(dict.fromkeys(one for count in counts for one in count))}
-    matrix = np.zeros((len(counts), len(index)))
+    rates = _rates([Counter(opened([words(text) for text in texts])) for texts in side.texts], side.k)
+    return np.asarray(rates @ rates.T)
+
+
+def _rates(counts: Sequence[Counter[Any]], k: int) -> Array:
+    """Share of each prompt's k answers that have each word or opening, shape (prompts, words)."""
+    index = {one: column for column, one in enumerate(dict.fromkeys(one for count in counts for one in count))}
+    rates = np.zeros((len(counts), len(index)))
     for row, count in enumerate(counts):
-        matrix[row, [index[opening] for opening in count]] = [n / side.k for n in count.values()]
-    return np.asarray(matrix @ matrix.T)
+        rates[row, [index[one] for one in count]] = [n / k for n in count.values()]
+    return rates

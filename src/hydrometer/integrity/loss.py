@@ -141,7 +141,6 @@ def _findings(
 
 
 def _theme(theme: Theme, lead: str, metrics: Sequence[MetricFinding]) -> ThemeFinding:
-    lead = lead or metrics[0].name
     return ThemeFinding(
         theme=theme,
         verdict=theme_verdict(metrics, lead),

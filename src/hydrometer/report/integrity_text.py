@@ -31,6 +31,7 @@ def statement(collected: Collected, findings: IntegrityFindings) -> str:
         lines += ["", "## What to be careful about", "", *(f"- {plain(note, 600)}" for note in notes)]
     lines += _figures(findings)
     lines += _steadiness(findings)
+    lines += _faithfulness(findings)
     lines += _examples(findings, len(findings.lost_answers))
     lines += ["", "## Method and settings", ""]
     lines += [f"- {title}: {plain(value, 600)}" for title, value in words.settings(collected, findings)]
@@ -91,6 +92,13 @@ def _steadiness(findings: IntegrityFindings) -> list[str]:
         return []
     lines = ["", f"### {steady.questions} questions asked in several ways", ""]
     return lines + _table(words.STEADY_HEAD, [words.steady_row(one) for one in (*steady.by_way, *steady.by_category)])
+
+
+def _faithfulness(findings: IntegrityFindings) -> list[str]:
+    if findings.fidelity is None:
+        return []
+    lines = ["", "### Distributions at the same places in the teacher's answers", ""]
+    return lines + _table(words.FAITHFUL_HEAD, words.faithful_rows(findings.fidelity))
 
 
 def _examples(findings: IntegrityFindings, shown: int, level: str = "##") -> list[str]:

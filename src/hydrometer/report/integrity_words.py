@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hydrometer import __version__
 from hydrometer.findings import Estimate
+from hydrometer.integrity.fidelity import QUANTILES, Fidelity
 from hydrometer.integrity.findings import IntegrityFindings, MetricFinding, Steadiness, ThemeFinding
 from hydrometer.integrity.metrics import Theme
 from hydrometer.report.visible import label
@@ -39,7 +40,11 @@ _LIMITS = (
     "all of the other. These values are low for both models by nature and depend on the number of answers.",
     "Themes are not independent. A student that only gives its favourite answer also reaches fewer of its teacher's "
     "answers and rare words; the leading measure of a theme is the one that depends least on the others.",
-    "The figures hold for these prompts, these sampling settings and this number of answers.",
+    "The figures hold for these prompts, these sampling settings and this number of answers. Most of them change with "
+    "that number: distinct answers, distinct-n, EAD, entropies, Vendi score, self-BLEU, compression ratio, everything "
+    "kept or covered, and MAUVE. Both models gave the same number, so the comparison is fair; values of runs with "
+    "another number cannot be set beside these. Shares of pairs (same answer twice, same opening twice, overlap of "
+    "answers, and all across prompts) estimate the same at every number.",
     "Kept means that a loss beyond the stated margin is not consistent with the measures that were precise enough to "
     "speak; it does not mean that nothing was lost. A loss is a difference between two models; it does not show that "
     "distillation caused it, nor that one was distilled from the other.",
@@ -103,10 +108,9 @@ _MISSING: dict[Theme, str] = {
     "fidelity": "There are no log-probabilities of both models.",
 }
 
-#: Titles of all themes, in their order.
-THEMES_SHOWN = tuple(TITLES.values())
 METRIC_HEAD = ("measure", "teacher", "student", "loss [95 %]", "of what there is", "p corrected", "n", "reading")
 STEADY_HEAD = ("questions", "teacher changed", "student changed", "teacher right", "student right", "n")
+FAITHFUL_HEAD = ("distributions of what comes next", "value [95 %]")
 
 
 def metric_row(one: MetricFinding, theme: ThemeFinding) -> tuple[str, ...]:
@@ -131,9 +135,40 @@ def steady_row(one: Steadiness) -> tuple[str, ...]:
     return (label(one.group), *map(ranged, estimates), str(max(one.teacher_right.n, one.student_right.n)))
 
 
+def faithful_rows(found: Fidelity) -> list[tuple[str, str]]:
+    """The cells of `FAITHFUL_HEAD`."""
+    spread = found.divergence
+    rows = [
+        ("places compared", f"{found.positions} of {found.asked}, in answers to {found.prompts} prompts"),
+        ("of these at the start of an answer", str(found.starts)),
+        ("probability seen, teacher and student", " and ".join(f"{100 * seen:.1f} %" for seen in found.seen)),
+        (f"KL divergence in nats per {found.unit}, mean, at least", valued(spread.mean)),
+        *(
+            (f"the same, {100 * at:g} % of places", valued(one))
+            for at, one in zip(QUANTILES, spread.quantiles, strict=True)
+        ),
+        ("the same, largest", "-" if spread.most is None else f"{spread.most:.3f}"),
+        ("overlap (1 - total variation), at least", valued(found.overlap_low)),
+        ("overlap (1 - total variation), at most", valued(found.overlap_high)),
+        ("same likeliest", valued(found.top_1)),
+        (f"likeliest {found.k} in common", valued(found.top_k)),
+    ]
+    if found.temperatures is not None:
+        teacher, student = found.temperatures
+        rows.append(("temperature that calibrates best, teacher and student", f"{teacher:.2f} and {student:.2f}"))
+    return rows
+
+
 def figure(estimate: Estimate) -> str:
     """The value alone."""
     return "-" if estimate.estimate is None else f"{estimate.estimate:.3f}"
+
+
+def valued(estimate: Estimate) -> str:
+    """The value with its interval."""
+    if estimate.low is None or estimate.high is None:
+        return figure(estimate)
+    return f"{figure(estimate)} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
 
 def ranged(estimate: Estimate) -> str:
