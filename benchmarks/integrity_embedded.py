@@ -1,11 +1,12 @@
 """Real pairs: the embedded model against itself drawn otherwise, under a narrowing system message, and another model.
 
-    python benchmarks/integrity_embedded.py [--prompts 14] [--k 5] [--ledger FILE] [--save FILE.parquet] [--no-logprobs]
+    python benchmarks/integrity_embedded.py [--prompts 14] [--k 5] [--students 6] [--ledger FILE] [--save FILE]
+        [--no-logprobs]
 
 SmolLM2-135M-Instruct at temperature 1 is the teacher; answers have at most 60 tokens, and top_p = 1 is sent. About a
 second an answer on two quiet cores. Everything is kept in the ledger, so a second run draws nothing. The teacher is
-drawn twice as often: its own first draws at k = 3, 5 and 10 show the bias at small k. --save writes all answers as a
-response set.
+drawn again, and both twice as often: their first 3, 5 and 10 draws show the bias at small k. --save writes all answers
+as a response set (Parquet).
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from hydrometer.collect import gather_stoppable
@@ -49,11 +49,12 @@ class Source:
 
 
 TEACHER = Source("temperature 1.0")
+BASE = Source("Gemma 3 270M base", model=GEMMA, seed=FAR)
+AGAIN = Source("temperature 1.0 again", seed=FAR)
 STUDENTS = (
-    Source("temperature 1.0 again", seed=FAR),
     Source("temperature 0.4", temperature=0.4, seed=FAR),
     Source("narrowing system message", system=NARROW, seed=FAR),
-    Source("Gemma 3 270M base", model=GEMMA, seed=FAR),
+    BASE,
     Source("temperature 0.2", temperature=0.2, seed=FAR),
     Source("temperature 0.7", temperature=0.7, seed=FAR),
     Source("temperature 1.2", temperature=1.2, seed=FAR),
@@ -86,8 +87,8 @@ async def draw(session: Session, source: Source, prompts: list[ConversationPromp
 async def collect(
     session: Session, args: argparse.Namespace, prompts: list[ConversationPrompt]
 ) -> tuple[Samples, list[Samples], Evidence | None]:
-    teacher = await draw(session, TEACHER, prompts, 2 * args.k)
-    students = [await draw(session, source, prompts, args.k) for source in STUDENTS]
+    teacher, again = [await draw(session, source, prompts, 2 * args.k) for source in (TEACHER, AGAIN)]
+    students = [again, *[await draw(session, source, prompts, args.k) for source in STUDENTS[: args.students]]]
     if args.no_logprobs:
         return teacher, students, None
     by_id = {prompt.id: prompt for prompt in prompts}
@@ -97,8 +98,8 @@ async def collect(
     return teacher, students, found.evidence
 
 
-def first(side: Samples, k: int, start: int = 0) -> Samples:
-    return replace(side, texts=tuple(texts[start : start + k] for texts in side.texts))
+def first(side: Samples, k: int) -> Samples:
+    return replace(side, texts=tuple(texts[:k] for texts in side.texts))
 
 
 def report(student: Samples, teacher: Samples, k: int, evidence: Evidence | None) -> IntegrityFindings:
@@ -120,23 +121,18 @@ def report(student: Samples, teacher: Samples, k: int, evidence: Evidence | None
     return findings
 
 
-def bias(teacher: Samples) -> None:
-    """The teacher's values from its first draws."""
+def bias(again: Samples, teacher: Samples) -> None:
+    """The teacher's values from its first draws, and what the same model drawn again loses of them."""
     ks = [k for k in (3, 5, 10) if k <= teacher.k]
-    other = first(teacher, teacher.k // 2, teacher.k // 2)
-    rows: dict[str, list[float]] = {}
+    rows: dict[str, list[str]] = {}
     for k in ks:
-        half = replace(first(other, k) if k <= other.k else _turned(teacher), model="the same, drawn again")
-        for one in measure(match(half, first(teacher, k))).metrics:
-            rows.setdefault(one.name, []).append(np.nan if one.teacher.estimate is None else one.teacher.estimate)
-    print("\nteacher's value from its first k draws\n" + " " * 30 + "".join(f"{f'k = {k}':>10}" for k in ks))
-    for name, values in rows.items():
-        print(f"{name:30}" + "".join(f"{value:>10.3f}" for value in values))
-
-
-def _turned(side: Samples) -> Samples:
-    """The draws of the next prompt: a partner for values of one side alone that is not the side itself."""
-    return replace(side, texts=(*side.texts[1:], side.texts[0]))
+        for one in measure(match(first(again, k), first(teacher, k))).metrics:
+            cell = f"{_shown(one.teacher.estimate)} ({_shown(one.loss.estimate)})"
+            rows.setdefault(one.name, []).append(cell)
+    print("\nvalue from the first k draws, and loss of the same model drawn again in brackets")
+    print(" " * 30 + "".join(f"{f'k = {k}':>18}" for k in ks))
+    for name, cells in rows.items():
+        print(f"{name:30}" + "".join(f"{cell:>18}" for cell in cells))
 
 
 def _shown(value: float | None) -> str:
@@ -160,6 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, default=14)
     parser.add_argument("--k", type=int, default=5)
+    parser.add_argument("--students", type=int, default=len(STUDENTS), help="how many, in the order of the script")
     parser.add_argument("--ledger", type=Path, default=Path(".hydrometer/integrity_embedded.sqlite"))
     parser.add_argument("--save", type=Path)
     parser.add_argument("--no-logprobs", action="store_true")
@@ -171,8 +168,8 @@ def main() -> None:
     if args.save:
         save(args.save, [teacher, *students])
     for student in students:
-        report(student, teacher, args.k, evidence if student.model == STUDENTS[3].name else None)
-    bias(teacher)
+        report(student, teacher, args.k, evidence if student.model == BASE.name else None)
+    bias(students[0], teacher)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from hydrometer.integrity import coverage as c
 from hydrometer.integrity.embedding import Space, unit_rows
-from hydrometer.integrity.halves import against_itself, halves
+from hydrometer.integrity.halves import against_itself, halves, unrepeated
 from hydrometer.integrity.mauve import area, kmeans, mauve
 from hydrometer.integrity.metrics import Metric
 from hydrometer.integrity.samples import Samples, match
@@ -193,3 +194,9 @@ def test_words_of_the_question_do_not_count() -> None:
     # {something, okapi} and {okapi, tapir}.
     assert rare.teacher[0] == 0
     assert rare.student[0] == pytest.approx(np.mean([0, 1 / 2, 1, 1]))
+
+
+def test_a_teacher_that_never_repeats_itself_shows_no_loss_of_answers() -> None:
+    assert "hardly repeats" in unrepeated(np.array([0.0, 0.1, math.nan]), 5)
+    assert "k = 5" in unrepeated(np.array([math.nan]), 5)
+    assert unrepeated(np.array([0.0, 0.3, math.nan]), 5) == ""

@@ -107,8 +107,10 @@ def test_intervals_of_means_hold_the_mean_as_often_as_they_say() -> None:
     assert 0.9 < held / 300 < 0.99
 
 
-def finding(reading: Reading, half: float = 0.05, saturated: str = "", name: str = "m") -> MetricFinding:
-    loss = Estimate(estimate=0.0, low=-half, high=half, n=9)
+def finding(
+    reading: Reading, half: float = 0.05, saturated: str = "", name: str = "m", at: float = 0.0
+) -> MetricFinding:
+    loss = Estimate(estimate=at, low=at - half, high=at + half, n=9)
     return MetricFinding(
         name=name, theme="tail", unit="", higher_is_kept=True, teacher=loss, student=loss, loss=loss, relative=0.0,
         margin=0.1, p=1.0, p_corrected=1.0, reading=reading, saturated=saturated, teacher_values=(), student_values=(),
@@ -122,6 +124,9 @@ def test_verdicts_of_themes() -> None:
     assert theme_verdict([kept, vague, vague], "lead") == "inconclusive"
     assert theme_verdict([finding("kept", name="lead"), vague, vague], "lead") == "kept"
     assert theme_verdict([finding("kept", name="lead"), finding("inconclusive")], "lead") == "inconclusive"
+    assert theme_verdict([finding("kept", name="lead"), finding("inconclusive", half=0.5, at=0.59)], "lead") == "kept"
+    beyond = finding("inconclusive", half=0.5, at=0.61)
+    assert theme_verdict([finding("kept", name="lead"), beyond], "lead") == "inconclusive"
     assert theme_verdict([finding("saturated", saturated="no more")], "m") == "inconclusive"
     assert theme_verdict([vague], "m") == "inconclusive"
 

@@ -207,7 +207,7 @@ def test_recorded_answers_are_used_in_full_whatever_their_numbers(tmp_path: Path
     assert found.matched.student.languages == ("en",) * 5
     assert found.matched.student.questions[0] == "About 1?"
     notes = " ".join(found.notes)
-    assert "recorded, so that both sides were sampled with the same settings is not known" in notes
+    assert "recorded; whether both sides were sampled with the same settings is not known" in notes
     assert "1 of 6 prompts of" in notes
     assert "2 of 7 prompts of" in notes
 

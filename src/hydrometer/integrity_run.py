@@ -324,7 +324,7 @@ def _settings(plan: IntegrityPlan, sides: tuple[Side, Side]) -> Iterable[str]:
     recorded = [side.samples.model for side in sides if side.honoured is None]
     if recorded:
         yield (
-            f"{' and '.join(recorded)}: recorded, so that both sides were sampled with the same settings is not known."
+            f"{' and '.join(recorded)}: recorded; whether both sides were sampled with the same settings is not known."
         )
     for side in sides:
         name, wanted, honoured = side.samples.model, plan.sampling, side.honoured

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from hydrometer.integrity.embedding import Space
-from hydrometer.integrity.halves import against_itself
+from hydrometer.integrity.halves import against_itself, unrepeated
 from hydrometer.integrity.metrics import Metric
 from hydrometer.stats import Array, Codes
 
@@ -37,15 +37,16 @@ def coverage(space: Space, classes: tuple[Codes, Codes]) -> list[Metric]:
 
         return against_itself(k, one)
 
-    def in_classes(measure: Callable[[Codes, Codes], Array]) -> tuple[Array, Array]:
+    def in_classes(name: str, measure: Callable[[Codes, Codes], Array]) -> Metric:
         def one(seen: slice, other: slice, of_student: bool) -> Array:
-            return measure(classes[0][:, seen], classes[1 if of_student else 0][:, other])
+            return measure(classes[0][:, seen], classes[of_student][:, other])
 
-        return against_itself(k, one)
+        teacher, student = against_itself(k, one)
+        return Metric(name, "coverage", True, teacher, student, saturated=unrepeated(teacher, k))
 
     return [
-        Metric("classes kept", "coverage", True, *in_classes(classes_kept)),
-        Metric("classes kept, by use", "coverage", True, *in_classes(class_mass_kept)),
+        in_classes("classes kept", classes_kept),
+        in_classes("classes kept, by use", class_mass_kept),
         Metric("coverage", "coverage", True, *looked(covered)),
         Metric("recall", "coverage", True, *looked(lambda teacher, other: inside(other, teacher))),
         Metric("precision", "coverage", True, *looked(inside)),

@@ -13,6 +13,8 @@ import numpy as np
 
 from hydrometer.stats import Array
 
+#: Share of a teacher's answers that its other half must hold for a loss to be seen.
+_REPEATED = 0.1
 #: (half looked from, half looked at): the teacher's other half, and either half of the student.
 _OF_TEACHER = ((0, 1), (1, 0))
 _OF_STUDENT = ((0, 0), (0, 1), (1, 0), (1, 1))
@@ -45,6 +47,19 @@ def views(k: int) -> Iterator[tuple[slice, slice, bool]]:
     parts = halves(k)
     yield from ((parts[a], parts[b], False) for a, b in _OF_TEACHER)
     yield from ((parts[a], parts[b], True) for a, b in _OF_STUDENT)
+
+
+def unrepeated(teacher: Array, k: int) -> str:
+    """A line where the teacher's own halves hardly share an answer, so that no loss of answers can be seen.
+
+    Args:
+        teacher: share of one half that the other holds, shape (prompts,).
+        k: answers per prompt.
+    """
+    known = teacher[np.isfinite(teacher)]
+    if len(known) and known.mean() >= _REPEATED:
+        return ""
+    return f"At k = {k} the teacher hardly repeats an answer, so which of its answers are kept cannot be seen."
 
 
 def _mean(rows: list[Array]) -> Array:

@@ -2,10 +2,10 @@
 
 A theme is lost where at least one of its measures is lost: told from chance after Holm's correction over all measures
 of the run, with an interval that reaches beyond the margin. It is kept where none is lost, the leading measure or at
-least half of all can speak, and all that can are kept, their whole intervals below the margin. Else it is inconclusive.
-The margin of a measure is a tenth of what there is to lose: of the way from the teacher's value to that of a model
-with nothing left. A measure can speak where it is not saturated and its interval reaches no farther than the margin to
-either side of the estimate. No figure stands for all themes.
+least half of all can speak, all that can are kept, their whole intervals below the margin, and no other's whole
+interval is beyond it. Else it is inconclusive. The margin of a measure is a tenth of what there is to lose: of the way
+from the teacher's value to that of a model with nothing left. A measure can speak where it is not saturated and its
+interval reaches no farther than the margin to either side of the estimate. No figure stands for all themes.
 """
 
 from __future__ import annotations
@@ -95,6 +95,7 @@ def theme_verdict(metrics: Sequence[MetricFinding], lead: str) -> Verdict:
         return "lost"
     speaking = [one for one in metrics if can_speak(one)]
     enough = any(one.name == lead for one in speaking) or (speaking and 2 * len(speaking) >= len(metrics))
+    enough = enough and not any(map(_beyond, metrics))
     return "kept" if enough and all(one.reading in {"kept", "gained"} for one in speaking) else "inconclusive"
 
 
@@ -104,6 +105,11 @@ def can_speak(one: MetricFinding) -> bool:
     if one.saturated or one.margin is None or low is None or high is None:
         return False
     return high - low <= 2 * one.margin
+
+
+def _beyond(one: MetricFinding) -> bool:
+    """Whether the whole interval says that more than the margin is lost."""
+    return one.margin is not None and one.loss.low is not None and one.loss.low > one.margin
 
 
 def _in_order(metrics: Sequence[Metric]) -> list[Metric]:

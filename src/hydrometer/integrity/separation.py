@@ -17,7 +17,7 @@ from itertools import chain
 import numpy as np
 
 from hydrometer.integrity.diversity import OPENING
-from hydrometer.integrity.halves import against_itself
+from hydrometer.integrity.halves import against_itself, unrepeated
 from hydrometer.integrity.metrics import Metric
 from hydrometer.integrity.samples import Matched, words
 from hydrometer.stats import Array, Codes
@@ -80,7 +80,7 @@ def favourites(classes: tuple[Codes, Codes]) -> Metric:
 
         found.append(against_itself(k, one))
     teacher, student = (np.mean(side, axis=0) for side in zip(*found, strict=True))
-    return Metric("favourite answers kept", "coverage", True, teacher, student)
+    return Metric("favourite answers kept", "coverage", True, teacher, student, saturated=unrepeated(teacher, k))
 
 
 def favourite_kept(seen: Codes, other: Codes) -> Array:

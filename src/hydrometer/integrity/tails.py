@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from hydrometer.integrity.halves import against_itself
+from hydrometer.integrity.halves import against_itself, unrepeated
 from hydrometer.integrity.metrics import Metric
 from hydrometer.integrity.samples import Matched, Samples, words
 from hydrometer.stats import Array, Codes
@@ -42,7 +42,7 @@ def tails(matched: Matched, classes: tuple[Codes, Codes]) -> list[Metric]:
     rare = against_itself(
         teacher.k, lambda seen, other, of_student: _rare_classes(classes[0][:, seen], classes[of_student][:, other])
     )
-    return [*found, Metric("rare answers kept", "tail", True, *rare)]
+    return [*found, Metric("rare answers kept", "tail", True, *rare, saturated=unrepeated(rare[0], teacher.k))]
 
 
 def kept(seen: Sequence[set[str]], other: Sequence[set[str]]) -> Array:

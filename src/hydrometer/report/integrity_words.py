@@ -86,7 +86,10 @@ def theme_sentence(theme: ThemeFinding, findings: IntegrityFindings) -> str:
             f"{share} of what there is to lose."
         )
     else:
-        said = f"No measure shows a loss, but a loss of more than {share} of what there is to lose is not excluded."
+        said = (
+            f"No loss is told from chance after correction, but one of more than {share} of what there is to lose is "
+            "not excluded."
+        )
     if theme.gained:
         said += f" The student has more than its teacher in {', '.join(theme.gained)}."
     return said
@@ -196,7 +199,11 @@ def p_value(p: float | None) -> str:
 
 def notes(collected: Collected, findings: IntegrityFindings) -> list[str]:
     """What must be known to read the figures: the run's own notes, saturation, questions that could not be scored."""
-    found = [*collected.notes, *dict.fromkeys(one.saturated for one in findings.metrics if one.saturated)]
+    limited: dict[str, list[str]] = {}
+    for one in findings.metrics:
+        if one.saturated:
+            limited.setdefault(one.saturated, []).append(one.name)
+    found = [*collected.notes, *(f"{', '.join(names)}: {line}" for line, names in limited.items())]
     steady = findings.stability
     if steady is not None:
         for side, blank, open_ in zip(("teacher", "student"), steady.blank, steady.undetermined, strict=True):
@@ -254,8 +261,8 @@ def settings(collected: Collected, findings: IntegrityFindings) -> list[tuple[st
         (
             "Verdicts",
             "lost: a measure is told from chance and its interval reaches beyond the margin; kept: none is lost, the "
-            "leading measure or at least half of all are precise enough to speak, and all of those stay below it; "
-            "else inconclusive",
+            "leading measure or at least half of all are precise enough to speak, all of those stay below it, and no "
+            "other measure's whole interval is beyond it; else inconclusive",
         ),
         ("Seed", str(findings.seed)),
         ("Made by", f"hydrometer {__version__}"),
