@@ -197,3 +197,12 @@ def test_quantiles_over_positions_have_intervals_over_prompts() -> None:
         assert one.high is not None
         assert one.low <= (one.estimate or 0.0) <= one.high
         assert one.n == 360
+
+
+def test_a_measure_of_all_positions_counts_the_prompts_of_these_alone() -> None:
+    teacher, student = View({"a": 0.6, "b": 0.4}, 0.0), View({"a": 0.9, "b": 0.1}, 0.0)
+    texts = ("a", "b", "a", "b", "a", "b")
+    positions = tuple(Position(row, True, text, teacher, student) for row, text in enumerate(texts))
+    metrics, _ = fidelity(Evidence(tuple("uvwxyz"), positions, True, 6), resampling(6, 200, 0))
+    found = {one.name: one for one in infer(metrics, resampling(40, 200, 0), 0)}
+    assert {found[name].loss.n for name in ("calibration error", "calibration error, fitted", "overconfidence")} == {6}

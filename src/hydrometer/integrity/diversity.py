@@ -68,7 +68,9 @@ def diversity(matched: Matched, space: Space, classes: tuple[Codes, Codes]) -> l
         ),
         Metric("same answer twice", "diversity", False, *_both(collision, *classes), worst=1.0),
         Metric("entropy of answers", "diversity", True, *_both(entropy, *classes), unit="bits"),
-        Metric("Vendi score", "diversity", True, *scores, None, 1.0, _limit(scores, _NEAR * k, k), f"of {k}"),
+        Metric(
+            "Vendi score", "diversity", True, *scores, worst=1.0, saturated=_limit(scores, _NEAR * k, k), unit=f"of {k}"
+        ),
         *(share(f"distinct-{n}", partial(distinct_n, n=n)) for n in (1, 2, 3)),
         share("EAD", partial(expectation_adjusted_distinct, vocabulary=vocabulary)),
         of_words(f"self-BLEU-{BLEU}", self_bleu, higher_is_kept=False, theme="diversity"),

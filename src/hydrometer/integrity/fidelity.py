@@ -270,10 +270,15 @@ def _calibration(
     raw, mended = errors((1.0, 1.0)), errors(fitted)
     surplus = [here.prompts(side.confidence() - side.right) for side in sides]
     loss = [here.prompts(side.log_loss()) for side in sides]
+    units = over.draws.shape[1]
+
+    def whole(name: str, found: tuple[Array, Array, Array, Array]) -> Metric:
+        return Metric(name, "fidelity", False, found[0], found[1], resampled=found[2:], units=units, worst=1.0)
+
     metrics = (
         Metric("overconfidence", "fidelity", False, surplus[0], surplus[1], worst=1.0),
-        Metric("calibration error", "fidelity", False, raw[0], raw[1], resampled=raw[2:], worst=1.0),
-        Metric("calibration error, fitted", "fidelity", False, mended[0], mended[1], resampled=mended[2:], worst=1.0),
+        whole("calibration error", raw),
+        whole("calibration error, fitted", mended),
         Metric(
             "log-loss of the teacher's text", "fidelity", False, loss[0], loss[1], worst=None, unit="nats per character"
         ),

@@ -124,7 +124,7 @@ def _paired(one: Metric, draws: Array, sign: float, seed: int) -> tuple[Estimate
 
 def _whole(one: Metric, draws: Array, sign: float) -> tuple[Estimate, Estimate, Estimate, float | None]:
     """A measure over the whole set: Student's t on the standard error over resamples."""
-    n = draws.shape[1]
+    n = one.units or draws.shape[1]
     resampled = one.resampled or (one.teacher, one.student)
     point = float(one.teacher[0]), float(one.student[0])
     teacher, _ = _around(point[0], resampled[0], n)

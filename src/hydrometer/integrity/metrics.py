@@ -23,6 +23,7 @@ class Metric:
         student: the same of the student.
         resampled: of a measure over the whole set: its values (teacher, student) in each resample of the prompts,
             each of shape (resamples,); None for values per prompt.
+        units: how many prompts were resampled for it, where these are not all of the run.
         worst: value of a model that has nothing left of this; what a teacher has to lose is its distance to it. None
             where it is not known.
         saturated: one line where the estimator cannot see more at this number of answers.
@@ -35,6 +36,7 @@ class Metric:
     teacher: Array
     student: Array
     resampled: tuple[Array, Array] | None = None
+    units: int | None = None
     worst: float | None = 0.0
     saturated: str = ""
     unit: str = ""
