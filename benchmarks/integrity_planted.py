@@ -108,8 +108,8 @@ def bias(args: argparse.Namespace) -> None:
             values = [run.metrics[place] for run in found]
             rows.setdefault(one.name, []).append(
                 (
-                    float(np.mean([value.teacher.estimate or np.nan for value in values])),
-                    float(np.mean([value.loss.estimate or 0.0 for value in values])),
+                    _mean([value.teacher.estimate for value in values]),
+                    _mean([value.loss.estimate for value in values]),
                 )
             )
     print("\nteacher's value, and loss of a faultless student in brackets")
@@ -125,6 +125,11 @@ def with_(args: argparse.Namespace, **others: int) -> argparse.Namespace:
 def _means(found: list[IntegrityFindings]) -> dict[str, float]:
     each = [strengths(one) for one in found]
     return {theme: float(np.mean([one[theme] for one in each])) for theme in THEMES if theme in each[0]}
+
+
+def _mean(values: list[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else np.nan
 
 
 def _times(own: float, other: float) -> str:

@@ -225,6 +225,12 @@ def test_overlap_is_one_for_equal_and_the_root_of_the_mass_for_a_dropped_half() 
     assert apart.student[0] == 0
     never_twice = overlap((np.arange(20).reshape(5, 4), np.arange(20).reshape(5, 4)), np.ones((2, 5)))
     assert math.isnan(never_twice.student[0])
+    few = np.arange(40).reshape(10, 4)
+    few[:4, :2] = 0
+    assert math.isnan(overlap((few, few), np.ones((2, 10))).student[0])
+    assert "k = 4" in overlap((few, few), np.ones((2, 10))).saturated
+    few[4, :2] = 0
+    assert overlap((few, few), np.ones((2, 10))).student[0] > 0
 
 
 def test_the_share_of_rare_words_by_hand() -> None:
@@ -233,6 +239,14 @@ def test_the_share_of_rare_words_by_hand() -> None:
     found = tail_share(match(samples("s", plain), samples("t", rows)))
     assert found.teacher == pytest.approx(np.full(20, 1 / 6))
     assert found.student == pytest.approx(np.zeros(20))
+
+
+def test_of_a_handful_of_prompts_a_word_of_one_is_rare() -> None:
+    said = [[f"Well then, this common word{prompt}"] * 2 for prompt in range(4)]
+    other = [["Well then, this common common"] * 2 for _ in range(4)]
+    found = tail_share(match(samples("s", other), samples("t", said)))
+    assert found.teacher == pytest.approx(np.full(4, 1 / 2))
+    assert found.student == pytest.approx(np.zeros(4))
 
 
 def test_examples_are_the_teachers_frequent_answers_and_rare_words() -> None:

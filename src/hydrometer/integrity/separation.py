@@ -20,7 +20,7 @@ from hydrometer.integrity.diversity import OPENING
 from hydrometer.integrity.halves import against_itself, unrepeated
 from hydrometer.integrity.metrics import Metric
 from hydrometer.integrity.samples import Matched, words
-from hydrometer.stats import Array, Codes
+from hydrometer.stats import SPARSE_CLUSTERS, Array, Codes
 
 #: Random ways to halve the answers that are averaged, as a favourite of so few is a matter of chance.
 SPLITS = 8
@@ -36,6 +36,8 @@ def overlap(classes: tuple[Codes, Codes], draws: Array) -> Metric:
     estimated from pairs of different answers. 1 where the models draw from the same distribution at any number of
     classes; the share sqrt(m) is left where the student keeps evenly used classes with mass m and drops the others.
 
+    Undefined where either model's answers agree at fewer than `SPARSE_CLUSTERS` prompts: it would rest on those alone.
+
     Args:
         classes: (teacher, student), each of shape (prompts, k).
         draws: how often each prompt is drawn in each resample, shape (resamples, prompts).
@@ -47,8 +49,9 @@ def overlap(classes: tuple[Codes, Codes], draws: Array) -> Metric:
         alone = np.sqrt(teacher * student)
         return np.asarray(np.where(alone > 0, both / np.where(alone > 0, alone, 1.0), math.nan))
 
-    student = cosine(np.ones((1, len(chances))))
-    resampled = cosine(draws)
+    sparse = int((chances[:, 1:] > 0).sum(axis=0).min()) < SPARSE_CLUSTERS
+    student = np.full(1, math.nan) if sparse else cosine(np.ones((1, len(chances))))
+    resampled = np.full(len(draws), math.nan) if sparse else cosine(draws)
     return Metric(
         "overlap of answers",
         "coverage",
@@ -56,6 +59,7 @@ def overlap(classes: tuple[Codes, Codes], draws: Array) -> Metric:
         np.where(np.isfinite(student), 1.0, math.nan),
         student,
         resampled=(np.where(np.isfinite(resampled), 1.0, math.nan), resampled),
+        saturated=f"At k = {classes[0].shape[1]} too few answers of one model agree to compare." if sparse else "",
     )
 
 
@@ -96,9 +100,9 @@ def favourite_kept(seen: Codes, other: Codes) -> Array:
 def tail_share(matched: Matched) -> Metric:
     """Share of a model's words that are used at few prompts.
 
-    Few are at most `COMMON` of the prompts, with the answers of both models together, so that both are measured by the
-    same list. Words of the question and the first words of answers, which have measures of their own, count neither
-    way.
+    Few are at most `COMMON` of the prompts and at least one, with the answers of both models together, so that both are
+    measured by the same list. Words of the question and the first words of answers, which have measures of their own,
+    count neither way.
     """
     student, teacher = matched.trimmed
     said = [
@@ -109,7 +113,7 @@ def tail_share(matched: Matched) -> Metric:
         for side in (teacher, student)
     ]
     spread = Counter(word for pair in zip(*said, strict=True) for word in dict.fromkeys(chain(*pair)))
-    limit = COMMON * len(teacher.prompts)
+    limit = max(1.0, COMMON * len(teacher.prompts))
     theirs, ours = (
         np.array([sum(spread[word] <= limit for word in row) / len(row) if row else math.nan for row in side])
         for side in said
