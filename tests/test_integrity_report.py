@@ -21,7 +21,7 @@ from hydrometer.integrity_run import Collected, IntegrityPlan, Side
 from hydrometer.prompts.integrity_sets import load_stability
 from hydrometer.report.integrity_page import render_page
 from hydrometer.report.integrity_text import plain, statement
-from hydrometer.report.integrity_words import TITLES, p_value, signed_range
+from hydrometer.report.integrity_words import TITLES, figure, p_value, signed_range
 
 HOSTILE = "</script><script>alert(1)</script>|`x`\u202e\x1b[31m # [a](javascript:b) ---"
 
@@ -212,6 +212,7 @@ def test_figures_never_claim_more_than_they_show() -> None:
     assert p_value(0.0004) == "<0.001"
     assert p_value(None) == "-"
     assert signed_range(Estimate(estimate=-0.0001, low=-0.5, high=0.25, n=9)) == "0.000 [−0.500, +0.250]"
+    assert figure(Estimate(estimate=-1e-17, low=None, high=None, n=9)) == "0.000"
     assert signed_range(Estimate(estimate=1.0, low=None, high=None, n=1)) == "+1.000 [no interval]"
     assert plain("a|b <i> & `c`\n# d") == "a\\|b &lt;i\\> &amp; \\`c\\` \\# d"
 

@@ -164,7 +164,7 @@ def faithful_rows(found: Fidelity) -> list[tuple[str, str]]:
 
 def figure(estimate: Estimate) -> str:
     """The value alone."""
-    return "-" if estimate.estimate is None else f"{estimate.estimate:.3f}"
+    return "-" if estimate.estimate is None else f"{round(estimate.estimate, 3) + 0.0:.3f}"
 
 
 def valued(estimate: Estimate) -> str:
