@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hydrometer.kinship.attribution import Attribution, attribute, lineup
+from hydrometer.kinship.frames import Frames, frames
 from hydrometer.kinship.pairs import PairBlocks, residual_pairs
 from hydrometer.response_table import read_table
 
@@ -24,14 +25,18 @@ STUDENTS = Path(__file__).with_name("attribution_students.toml")
 def main(path: Path) -> None:
     listed = tomllib.loads(STUDENTS.read_text(encoding="utf-8"))
     start = time.perf_counter()
-    pairs = residual_pairs(read_table([path]))
+    table = read_table([path])
+    pairs = residual_pairs(table)
     paired = time.perf_counter() - start
+    start = time.perf_counter()
+    ends = frames(table, pairs)
+    framed = time.perf_counter() - start
     candidates = [*listed["candidates"]["teachers"], *listed["candidates"]["distractors"]]
     truth = {one["name"]: one["teacher"] for one in listed["students"]}
     certain = {one["name"] for one in listed["students"] if one["certain"]}
     start = time.perf_counter()
-    found = run(pairs, list(truth), candidates)
-    print(f"pairs {paired:.1f} s, attribution {time.perf_counter() - start:.1f} s")
+    found = run(pairs, ends, list(truth), candidates)
+    print(f"pairs {paired:.1f} s, frames {framed:.1f} s, attribution {time.perf_counter() - start:.1f} s")
     for name, chosen in (("all", set(truth)), ("certain", certain)):
         part = [one for one in found if one.student in chosen]
         print(f"{name}: top-1 {right(part, truth)} of {len(part)}, by teacher {by_teacher(part, truth)}")
@@ -43,15 +48,15 @@ def main(path: Path) -> None:
         gone = {teacher, *listed["near"][teacher]}
         left = [one for one in candidates if one not in gone]
         others = [one for one in pairs.models if one not in gone and one not in left and one not in truth]
-        removed += attribute(pairs, lineup(pairs.models, [name], left, others))
+        removed += attribute(pairs, lineup(pairs.models, [name], left, others), ends)
     print("teacher removed", counts(removed))
-    print("human-written", counts(run(pairs, listed["human"]["models"], candidates, tuple(truth))))
+    print("human-written", counts(run(pairs, ends, listed["human"]["models"], candidates, tuple(truth))))
     near = {one: teacher for teacher, ones in listed["near"].items() for one in ones if one in pairs.models}
-    near_found = run(pairs, list(near), candidates, tuple(truth))
+    near_found = run(pairs, ends, list(near), candidates, tuple(truth))
     given = [one for one in near_found if one.teacher]
     print(f"near versions: supported {len(given)} of {len(near)}, right {right(given, near)}")
     print("threshold of the best score: covered, right among them, abstained when removed")
-    for limit in (0.5, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5):
+    for limit in (0.5, 1.0, 1.5, 2.0, 2.25, 2.5, 2.75, 3.0):
         covered = [one for one in found if best(one) >= limit]
         quiet = sum(best(one) < limit for one in removed) / len(removed)
         print(f"  {limit:.2f}  {len(covered):2d}  {right(covered, truth):2d}  {quiet:.2f}")
@@ -61,11 +66,15 @@ def main(path: Path) -> None:
 
 
 def run(
-    pairs: PairBlocks, students: list[str], teachers: list[str], without: tuple[str, ...] = ()
+    pairs: PairBlocks,
+    ends: tuple[Frames, ...],
+    students: list[str],
+    teachers: list[str],
+    without: tuple[str, ...] = (),
 ) -> list[Attribution]:
     parts = {*students, *teachers, *without}
     others = [one for one in pairs.models if one not in parts]
-    return attribute(pairs, lineup(pairs.models, students, teachers, others))
+    return attribute(pairs, lineup(pairs.models, students, teachers, others), ends)
 
 
 def right(found: list[Attribution], truth: dict[str, Any]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -67,7 +68,16 @@ def shared_evidence(
     shared = SharedPrompt(
         prompt=id_, text=f"{answer}?", contribution=0.5, answer_a=answer, answer_b=answer, phrases=(phrase,)
     )
-    return Evidence(a=a, b=b, prompts=(shared,))
+    return Evidence(a=a, b=b, alike=71, of=90, prompts=(shared,))
+
+
+@cache
+def with_copies() -> Kinship:
+    """Twelve models of which the first two give nearly the same answers."""
+    pairs = pair_blocks(model_names(12))
+    residual = pairs.residual.copy()
+    residual[:, 0] = 0.99 * pairs.common[:, 0]
+    return kinship_of(replace(pairs, residual=residual, clones=((0, 1),)))
 
 
 @cache

@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hydrometer.errors import InputError
-from hydrometer.kinship.attribution import FEWEST_IMPOSTORS, Attribution, attribute, lineup, posterior
+from hydrometer.kinship.attribution import (
+    FEWEST_IMPOSTORS,
+    Attribution,
+    attribute,
+    deviates,
+    lineup,
+    posterior,
+    spread_of,
+)
+from hydrometer.kinship.frames import GROUPS, Frames
 from hydrometer.kinship.pairs import PairBlocks
 
 IMPOSTORS = 30
@@ -33,8 +42,8 @@ def population(
     )
 
 
-def one(pairs: PairBlocks, teachers: tuple[str, ...] = ("a", "b", "c"), seed: int = 0) -> Attribution:
-    return attribute(pairs, lineup(pairs.models, ["s"], teachers), seed=seed)[0]
+def one(pairs: PairBlocks, teachers: tuple[str, ...] = ("a", "b", "c"), frames: tuple[Frames, ...] = ()) -> Attribution:
+    return attribute(pairs, lineup(pairs.models, ["s"], teachers), frames)[0]
 
 
 def test_a_student_that_shares_much_with_one_candidate_is_attributed_to_it() -> None:
@@ -66,9 +75,9 @@ def test_impostors_that_are_relatives_of_a_candidate_do_not_hide_a_student() -> 
     assert one(population(shared)).teacher == "b"
 
 
-def test_unrelated_students_are_attributed_to_nobody_in_94_of_100_populations() -> None:
+def test_unrelated_students_are_attributed_to_nobody_in_97_of_100_populations() -> None:
     found = [one(population({}, blocks=40, seed=seed)) for seed in range(100)]
-    assert sum(finding.teacher is None for finding in found) >= 94
+    assert sum(finding.teacher is None for finding in found) >= 97
 
 
 def test_one_candidate_is_verified_against_the_impostors() -> None:
@@ -93,7 +102,7 @@ def test_too_few_impostors_are_inconclusive_and_said_to_be() -> None:
     assert "7 impostors" in found.notes[0]
 
 
-def test_the_interval_holds_the_score_and_the_same_seed_gives_the_same_finding() -> None:
+def test_the_interval_holds_the_score_and_the_finding_is_the_same_each_time() -> None:
     pairs = population({("s", "b"): 0.1})
     found = one(pairs)
     for candidate in found.candidates:
@@ -134,3 +143,70 @@ def test_the_probability_of_one_candidate_follows_the_formula() -> None:
     factor = 0.25 * 0.5**-0.75
     assert probability[0] == pytest.approx(factor / (1 + factor))
     assert none == pytest.approx(1 / (1 + factor))
+
+
+def framed(pairs: PairBlocks, shared: dict[tuple[str, str], float], seed: int = 0) -> Frames:
+    """Openings of the same models: each uses 60 frames in its own measure, and that of those it takes after."""
+    rng = np.random.default_rng(seed)
+    own = rng.normal(0, 6, (len(pairs.models), 60))
+    for (student, teacher), share in shared.items():
+        own[pairs.models.index(student)] += share * own[pairs.models.index(teacher)]
+    excess = own / GROUPS + rng.normal(0, 0.3, (GROUPS, *own.shape))
+    return Frames("opening", excess.astype(np.float32), np.full(60, 6.0))
+
+
+def test_a_student_that_only_begins_as_a_candidate_does_is_attributed_to_it() -> None:
+    pairs = population({})
+    found = one(pairs, frames=(framed(pairs, {("s", "b"): 1.6}),))
+    assert (found.verdict, found.teacher, found.rivals) == ("supported", "b", ())
+    lines = found.candidates[0].lines
+    assert lines["opening"] > 2 > lines["residual"]
+
+
+def test_two_weak_lines_of_evidence_make_one_strong_one() -> None:
+    pairs = population({("s", "b"): 0.06})
+    frames = framed(pairs, {("s", "b"): 0.45})
+    together = one(pairs, frames=(frames,)).candidates[0]
+    assert together.teacher == "b"
+    assert together.score is not None
+    assert together.score > max(together.lines.values())
+
+
+def test_unrelated_frames_name_nobody_in_97_of_100_populations() -> None:
+    found = []
+    for seed in range(100):
+        pairs = population({}, blocks=GROUPS, seed=seed)
+        found.append(one(pairs, frames=(framed(pairs, {}, seed),)))
+    assert sum(finding.teacher is None for finding in found) >= 97
+
+
+def test_two_candidates_that_cannot_be_told_apart_are_rivals_and_neither_is_named() -> None:
+    pairs = population({("s", "a"): 0.3, ("s", "b"): 0.3})
+    found = one(pairs)
+    assert found.teacher is None
+    assert set(found.rivals) | {found.candidates[0].teacher} == {"a", "b"}
+    assert found.leaning is not None
+    assert "not distinguishable from" in found.leaning
+
+
+def test_what_more_prompts_would_do_is_said() -> None:
+    few = one(population({("s", "b"): 0.08}, blocks=12, common=1.0))
+    many = one(population({("s", "b"): 0.08}, blocks=400))
+    assert few.leaning is not None
+    assert many.leaning is not None
+    assert "more prompts may decide" in few.leaning
+    assert "more prompts alone would not decide" in many.leaning
+
+
+def test_the_spread_is_read_below_the_median_of_each_candidate() -> None:
+    likeness = np.array([[-2.0, 8.0], [-1.0, 9.0], [0.0, 10.0], [50.0, 90.0], [70.0, 99.0]])
+    assert spread_of(likeness) == pytest.approx(np.sqrt((4 + 1 + 4 + 1) / 4 / 2))
+    assert spread_of(likeness[:, :1]) == pytest.approx(np.sqrt(5 / 2))
+
+
+def test_few_impostors_make_a_score_worth_less() -> None:
+    scores = np.array([3.0, -3.0])
+    few, many = deviates(scores, 8), deviates(scores, 10_000)
+    assert few[0] == -few[1]
+    assert 2.0 < few[0] < many[0]
+    assert many == pytest.approx(scores, abs=0.01)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import typer
 from typer.testing import CliRunner, Result
 
 from hydrometer.commands.kinship import kinship
+from hydrometer.commands.population import app as population_app
 from hydrometer.errors import InputError
-from hydrometer.kinship.reference import build_population, write_population
+from hydrometer.kinship.reference import build_population, read_population, write_population
 from hydrometer.response_table import read_table
 
 app = typer.Typer()
@@ -77,7 +79,7 @@ def test_relatives_are_found_and_the_others_are_left_alone(responses: Path) -> N
 
 def test_the_evidence_is_what_relatives_and_nobody_else_said(responses: Path) -> None:
     found = told(responses)
-    relatives = {relative["model"]: relative for relative in found["relatives"][0]["relatives"]}
+    relatives = {relative["model"]: relative for relative in found["relatives"][-1]["relatives"]}
     shared = relatives["student"]["evidence"] + relatives["cousin"]["evidence"]
     words = [word for one in shared for phrase in one["phrases"] for word in phrase["text"].split()]
     assert len({one["prompt"] for one in shared}) >= 3
@@ -112,14 +114,18 @@ def test_the_same_answers_and_seed_give_the_same_files(responses: Path, tmp_path
 
 def test_without_intervals_the_relations_are_still_found(responses: Path) -> None:
     found = told(responses, "--no-intervals")
-    assert found["verdicts"] == {"supported": 3, "not supported": 0, "inconclusive": 117}
+    assert found["verdicts"] == told(responses)["verdicts"]
+    assert found["verdicts"]["supported"] == 3
+    assert found["population"]["effective_models"]["low"] is None
+    assert found["families"]["families"][0]["tie"]["high"] is None
+    assert not re.search(r"\[[\d.-]+, ", ran(responses, "--no-intervals").stdout)
     first = found["relatives"][0]["relatives"][0]
     assert first["residual"]["low"] is None
 
 
 def test_only_the_named_models_are_measured(responses: Path) -> None:
     found = told(responses, "--models", "teacher, alone-1,alone-2,alone-3")
-    assert [one["model"] for one in found["relatives"]] == ["teacher", "alone-1", "alone-2", "alone-3"]
+    assert [one["model"] for one in found["relatives"]] == ["alone-1", "alone-2", "alone-3", "teacher"]
 
 
 def test_two_models_are_measured_against_a_population(tmp_path: Path) -> None:
@@ -136,6 +142,39 @@ def test_two_models_are_measured_against_a_population(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "kinship.html").is_file()
 
 
+def test_what_stands_beside_the_reference_is_said(tmp_path: Path) -> None:
+    rest = tmp_path / "rest.parquet"
+    answers(MODELS[1:]).write_parquet(rest)
+    write_population(tmp_path / "reference", build_population(read_table([rest])))
+    two = tmp_path / "two.parquet"
+    answers(("teacher", "student")).write_parquet(two)
+    found = told(two, "--population", tmp_path / "reference")["reference"]
+    assert (found["models"], found["left_out"]) == (14, ["student"])
+    nearest = {one["model"]: one["relatives"] for one in found["nearest"]}
+    for name in ("teacher", "student"):
+        assert nearest[name][0]["model"] == "cousin"
+        assert nearest[name][0]["verdict"] == "supported"
+        estimates = [one["residual"]["estimate"] for one in nearest[name]]
+        assert len(estimates) == 3
+        assert estimates == sorted(estimates, reverse=True)
+    text = ran(two, "--population", tmp_path / "reference").stdout
+    assert "2 models, 30 prompts shared with 14 reference models; of student, which the reference has too" in text
+    assert re.search(r"\nteacher +cousin +0\.", text)
+
+
+def test_texts_of_the_prompts_can_be_added(responses: Path, tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    rows = [{"prompt_id": f"q{at}", "instruction": f"Write of topic {at}."} for at in range(30)]
+    prompts.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    for given, held in (((), False), (("--prompts", prompts), True)):
+        ran(responses, *given, "--out", tmp_path / "out", "--figures", "none")
+        page = (tmp_path / "out" / "kinship.html").read_text(encoding="utf-8")
+        assert ("Write of topic" in page) == held
+        assert ("its text is not recorded" in page) != held
+    with pytest.raises(InputError, match="is no file of prompts"):
+        ran(responses, "--prompts", responses)
+
+
 def test_few_prompts_are_inconclusive_and_it_is_said(tmp_path: Path) -> None:
     path = tmp_path / "few.parquet"
     answers(prompts=6).write_parquet(path)
@@ -148,8 +187,9 @@ def test_notes_on_the_answers_go_to_standard_error(tmp_path: Path) -> None:
     path = tmp_path / "gaps.parquet"
     answers().slice(3).write_parquet(path)
     result = ran(path, "--json")
-    assert "no answer" in result.stderr
-    assert "no answer" in json.loads(result.stdout)["notes"][0]
+    assert "without an answer" in result.stderr
+    assert all(line.startswith("Note: ") for line in result.stderr.splitlines())
+    assert "without an answer" in json.loads(result.stdout)["notes"][0]
 
 
 def test_one_model_is_refused(tmp_path: Path) -> None:
@@ -171,7 +211,7 @@ def test_models_without_a_common_prompt_are_refused(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("--figures", "gif"), "--figures is 'gif'"),
-        (("--models", ","), "--models names no model"),
+        (("--models", ","), "no model is named"),
         (("--models", "teacher,student,nobody"), "nobody"),
         (("--device", "abacus"), "abacus"),
     ],
@@ -186,3 +226,15 @@ def test_options_that_cannot_be_used_are_refused(
 def test_a_folder_that_cannot_be_written_is_refused_before_the_work(responses: Path) -> None:
     with pytest.raises(InputError, match="cannot hold the results"):
         ran(responses, "--out", responses)
+
+
+def test_a_population_is_built_without_models_that_say_nothing(tmp_path: Path) -> None:
+    table = answers(MODELS[2:])
+    mute = table.filter(pl.col("model") == "cousin").with_columns(model=pl.lit("mute"), response=pl.lit("I cannot."))
+    path, out = tmp_path / "answers.parquet", tmp_path / "reference"
+    pl.concat([table, mute]).write_parquet(path)
+    result = CliRunner().invoke(population_app, ["build", str(path), "--out", str(out)])
+    assert result.exit_code == 0
+    assert "Note: left out of the population: 'mute' (answers everything alike)" in result.stderr
+    assert sorted(read_population(out).models) == sorted(MODELS[2:])
+    assert "and 4 more (--json lists all)" in result.stdout

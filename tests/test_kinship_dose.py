@@ -7,7 +7,9 @@ import polars as pl
 import pytest
 
 from hydrometer.errors import InputError
-from hydrometer.kinship.dose import Dose, dose, dose_interval
+from hydrometer.kinship.clones import Clones
+from hydrometer.kinship.dose import Dose, alike_here, answer_keys, copied, dose, dose_interval
+from hydrometer.kinship.habits import habits_of
 from hydrometer.response_table import read_table
 
 PROMPTS = 60
@@ -96,3 +98,67 @@ def test_intervals_cover_the_share_of_prompts_in_95_of_100_draws() -> None:
         low, high = dose_interval(gain, room, seed)
         hits += low <= 0.3 <= high
     assert 0.90 <= hits / 200 <= 0.99
+
+
+def sampled(folder: Path, student: str, share: float, *, seed: int, samples: int = 4) -> float:
+    """The error of the dose of a student of a teacher that answered several times, against the share really drawn.
+
+    Args:
+        folder: where the answers are written.
+        student: "copies" one of the teacher's answers, or answers "anew" as the teacher would.
+        share: of prompts on which it does so; on the others it gives the control's answer.
+        seed: of the answers.
+        samples: answers of the teacher to each prompt.
+    """
+    rng = np.random.default_rng(seed)
+    names = ("teacher", "control", *(f"other{one}" for one in range(OTHERS)))
+    stock = {name: rng.integers(0, 3000, (PROMPTS, 30)) for name in names}
+
+    def said(name: str, prompt: int) -> str:
+        return " ".join(f"w{word}" for word in rng.permutation(stock[name][prompt])[:20])
+
+    rows = []
+    chosen = rng.random(PROMPTS) < share
+    for prompt in range(PROMPTS):
+        own = [said("teacher", prompt) for _ in range(samples)]
+        control = said("control", prompt)
+        taken = own[int(rng.integers(samples))] if student == "copies" else said("teacher", prompt)
+        rows += [("teacher", str(prompt), number, text) for number, text in enumerate(own)]
+        rows += [("control", str(prompt), 0, control)]
+        rows += [("student", str(prompt), 0, taken if chosen[prompt] else control)]
+        rows += [(name, str(prompt), 0, said(name, prompt)) for name in names[2:]]
+    file = folder / "answers.parquet"
+    pl.DataFrame(rows, schema=["model", "prompt_id", "sample", "response"], orient="row").write_parquet(file)
+    found = dose(read_table([file]), "student", "teacher", "control")
+    assert found.ceiling == "resampled"
+    assert found.unclipped is not None
+    return found.unclipped - float(chosen.mean())
+
+
+@pytest.mark.parametrize("student", ["copies", "anew"])
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_with_several_samples_one_means_another_sample_of_the_teacher(
+    tmp_path: Path, student: str, share: float
+) -> None:
+    errors = [sampled(tmp_path, student, share, seed=seed) for seed in range(4)]
+    assert np.mean(errors) == pytest.approx(0, abs=0.04)
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_a_model_that_the_student_copies_elsewhere_does_not_lower_its_dose(tmp_path: Path, share: float) -> None:
+    for seed in range(3):
+        found, taken = measured(tmp_path, share, seed=seed, third=True, others=2)
+        assert found.unclipped == pytest.approx(taken, abs=0.015)
+
+
+def test_the_same_answer_has_one_vote_and_one_key() -> None:
+    one = habits_of(
+        pl.DataFrame(
+            {"model": [0, 1, 2, 2], "prompt": [0] * 4, "sample": [0, 0, 0, 1], "response": ["a b", "a b", "a b", "c"]}
+        )
+    )[0]
+    keys = answer_keys(one)
+    assert keys[0] == keys[1] == keys[2] != keys[3]
+    assert alike_here(one, keys, Clones(np.arange(4))).group.tolist() == [0, 0, 0, 3]
+    assert copied(one, keys, 0, 2) == 0.5
+    assert copied(one, keys, 3, 2) == 0.0

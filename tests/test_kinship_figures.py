@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ice_samples import HOSTILE
-from kinship_samples import kinship_of, model_names, pair_blocks, some_kinship
+from kinship_samples import kinship_of, model_names, pair_blocks, some_kinship, with_copies
 
 from hydrometer.errors import InputError
 from hydrometer.report import figures
 from hydrometer.report.figures import draw, free_labels, short_names, text_width, wrapped
-from hydrometer.report.kinship_figures import RAMP, PopulationView, relatives_chart, similarity_map
+from hydrometer.report.kinship_figures import RAMP, PopulationView, nearest_chart, relatives_chart, similarity_map
 from hydrometer.report.kinship_files import all_figures, view_of
 from hydrometer.report.kinship_tree import FAIR, tree_chart
 
@@ -177,6 +177,60 @@ def test_each_figure_says_how_many_models_and_prompts_it_rests_on(n: int) -> Non
     for figure in all_figures(view(n)):
         assert f"{n} models, 90 prompts" in " ".join(figure.spec["title"]["subtitle"])
         assert figure.spec["title"]["text"]
+
+
+def test_copies_do_not_set_the_scales_and_are_marked() -> None:
+    shown = view_of(with_copies())
+    assert shown.residual[0, 1] > 0.9
+    heat = similarity_map(shown)
+    domains = [
+        layer["encoding"]["color"]["scale"]["domain"]
+        for layer in heat.spec["layer"]
+        if "scale" in layer["encoding"].get("color", {})
+    ]
+    assert domains[0][1] < 0.5
+    at = {model: place for place, model in enumerate(shown.order)}
+    assert {(int(x), int(y)) for x, y in zip(heat.tables["twins"]["x"], heat.tables["twins"]["y"], strict=True)} == {
+        (at[0], at[1]),
+        (at[1], at[0]),
+    }
+    bars = relatives_chart(shown, 0)
+    rows = bars.tables["rows"]
+    assert rows["estimate"][0] > 0.9
+    assert rows["drawn"][0] < 0.5
+    assert rows["low"][0] is None
+    assert rows["drawn"][1:] == rows["estimate"][1:]
+    assert bars.tables["clones"]["text"] == [f"nearly the same answers: {rows['estimate'][0]:.2f}"]
+    assert all(draw(figure, "svg") for figure in (heat, bars))
+
+
+def test_two_that_are_each_others_nearest_share_a_bar() -> None:
+    shown = view(30)
+    names = nearest_chart(shown).tables["rows"]["full"]
+    pairs = [frozenset(re.split(" [↔→] ", name)) for name in names]
+    assert len(set(pairs)) == len(pairs)
+    nearest = [rows[0].model for rows in shown.relatives]
+    for name in names:
+        first, arrow, second = re.split(" ([↔→]) ", name)
+        a, b = shown.names.index(first), shown.names.index(second)
+        assert nearest[a] == b
+        assert (nearest[b] == a) == (arrow == "↔")
+    assert set().union(*pairs) == set(shown.names)
+
+
+def test_the_tree_gives_the_percentages_of_the_newick_file() -> None:
+    found = some_kinship(30)
+    written = sorted(re.findall(r"\)(\d+)", found.tree.newick()), key=int)
+    drawn = sorted((one.removesuffix(" %") for one in tree_chart(view_of(found)).tables["marks"]["percent"]), key=int)
+    assert drawn
+    assert drawn == [one for one in written if int(one) >= 100 * FAIR]
+
+
+def test_the_map_speaks_of_shapes_where_it_has_some() -> None:
+    for n, word in ((30, "Colour: family"), (60, "Colour and shape together: family")):
+        figure = next(one for one in all_figures(view(n)) if one.name == "map")
+        assert word in " ".join(figure.spec["title"]["subtitle"])
+        assert (len(set(figure.tables["models"]["shape"])) > 1) == ("shape" in word)
 
 
 def luminance(colour: str) -> float:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ice_samples import HOSTILE
-from kinship_samples import kinship_of, model_names, pair_blocks, shared_evidence, some_kinship
+from kinship_samples import kinship_of, model_names, pair_blocks, shared_evidence, some_kinship, with_copies
 
 from hydrometer.errors import InputError
 from hydrometer.report import kinship_files, kinship_text
@@ -28,7 +28,8 @@ from hydrometer.report.kinship_files import (
     view_of,
     write_kinship,
 )
-from hydrometer.report.kinship_text import family_name, figure, p_value, summary
+from hydrometer.report.kinship_text import summary
+from hydrometer.report.kinship_words import family_name, figure, interval, p_value
 
 COLUMNS = ["a", "b", "raw", "residual", "low", "high", "p", "p_corrected", "verdict", "prompts"]
 FILES = [
@@ -146,7 +147,13 @@ def test_a_run_leaves_all_files_and_the_same_bytes_each_time(tmp_path: Path) -> 
     )
     assert sorted(str(name) for name in one if len(name.parts) == 1) == FILES
     figures = {name.stem for name in one if name.parts[0] == "figures"}
-    assert figures == {"similarity", "tree", "map", "nearest", *(f"relatives-{at}" for at in range(1, 9))}
+    assert figures == {
+        "similarity",
+        "tree",
+        "map",
+        "nearest",
+        *(f"relatives-{at:02}-{name}" for at, name in enumerate(model_names(8), 1)),
+    }
     assert one == two
 
 
@@ -156,6 +163,30 @@ def test_only_the_formats_that_were_asked_for_are_drawn(tmp_path: Path) -> None:
     assert {path.suffix for path in (tmp_path / "figures").iterdir()} == {".png", ".pdf"}
     write_kinship(tmp_path / "none", some_kinship(5), ())
     assert not (tmp_path / "none" / "figures").exists()
+
+
+def test_what_an_earlier_run_drew_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    pytest.importorskip("altair", reason="the extra `figures` is not installed")
+    write_kinship(tmp_path, some_kinship(12), ("svg",))
+    assert len(list((tmp_path / "figures").iterdir())) == 16
+    (tmp_path / "figures" / "my-tree.svg").touch()
+    write_kinship(tmp_path, some_kinship(5), ("png",))
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert {name for name in names if name.endswith(".svg")} == {"my-tree.svg"}
+    assert len(names) == 10
+    write_kinship(tmp_path, some_kinship(5), ())
+    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["my-tree.svg"]
+
+
+def test_estimates_have_no_fields_of_rates() -> None:
+    def estimates(value: object) -> list[dict[str, object]]:
+        parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+        own = [value] if isinstance(value, dict) and "estimate" in value else []
+        return own + [one for part in parts for one in estimates(part)]
+
+    found = estimates(json.loads(document(some_kinship(12))))
+    assert len(found) > 12
+    assert all(set(one) == {"estimate", "low", "high", "n"} for one in found)
 
 
 def test_without_the_extra_everything_but_the_figures_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,8 +231,10 @@ def test_formats_that_are_not_known_are_refused(text: str) -> None:
 
 def test_the_summary_says_numbers_with_intervals_and_nothing_stronger_than_the_verdict() -> None:
     text = summary(some_kinship(12))
-    assert re.search(r"12 models answer like at most about \d+\.\d \[\d+\.\d, \d+\.\d\] independent ones\.", text)
-    assert "12 supported" in text
+    assert re.search(
+        r"12 models answer like at most about \d+(\.\d)? \[.*\] independent ones: at most, because with one", text
+    )
+    assert "12 pairs supported" in text
     assert "consistent with" in text
     assert not re.search(r"\bprove|\bcertain|\bstolen|\bcopied from", text)
     assert "90" in text
@@ -228,8 +261,40 @@ def test_without_intervals_the_reason_is_said() -> None:
     blank = np.full(66, np.nan)
     relations = replace(found.relations, low=blank, high=blank, verdict=("inconclusive",) * 66)
     text = summary(replace(found, relations=relations, intervals=False))
-    assert "66 inconclusive: no interval was made" in text
+    assert "66 inconclusive: neither clearly beyond unrelated pairs" in text
+    assert "95 % interval" not in text
     assert "nan" not in text
+
+
+def test_the_first_line_answers_the_owner() -> None:
+    first = summary(with_copies()).splitlines()[0]
+    found = with_copies()
+    verdicts = found.relations.verdict
+    assert first == (
+        f"12 names, 11 distinct models ({found.models[0]} is {found.models[1]} by the answers); "
+        f"{verdicts.count('supported')} pairs supported, {verdicts.count('inconclusive')} undecided, "
+        f"{verdicts.count('not supported')} not supported."
+    )
+
+
+def test_of_too_few_prompts_there_is_no_number_of_models() -> None:
+    found = kinship_of(pair_blocks(model_names(8), blocks=9, prompts=1))
+    text = summary(found)
+    assert "How many of the 8 models are independent is inconclusive" in text
+    assert "answer like" not in text
+    assert "Monoculture" not in text
+    population = population_document(found)
+    assert population["effective_models"]["estimate"] is None
+    assert population["monoculture"]["estimate"] is None
+    assert population["without"] == []
+
+
+def test_undecided_pairs_that_could_lower_the_number_are_counted() -> None:
+    found = some_kinship(12)
+    changed = found.population.model_copy(update={"undecided": 1, "upper_bound": False})
+    assert kinship_text.headline(replace(found, population=changed)).endswith(
+        "independent ones: 1 undecided pair counts as unrelated and could lower it."
+    )
 
 
 @given(st.lists(st.text("gpt-4o_x", min_size=1, max_size=12), min_size=2, max_size=6))
@@ -244,7 +309,10 @@ def test_a_family_is_named_by_what_its_names_begin_with(members: list[str]) -> N
 
 
 def test_a_family_without_a_common_beginning_is_named_by_one_member() -> None:
-    assert family_name(["gpt4_0613", "gpt4_0314"]) == "gpt4_0 (2)"
+    assert family_name(["gpt4_0613", "gpt4_0314"]) == "gpt4 (2)"
+    assert family_name(["text_davinci_001", "text_davinci_003"]) == "text_davinci (2)"
+    assert family_name(["Meta-Llama-3-8B", "Meta-Llama-3.1-8B"]) == "Meta-Llama (2)"
+    assert family_name(["Samba-CoE-v0.1", "Samba-CoE-v0.2-best-of-16"]) == "Samba-CoE (2)"
     assert family_name(["guanaco-7b", "guanaco-13b"]) == "guanaco (2)"
     assert family_name(["tulu-2", "pairrm-tulu-2"]) == "tulu-2 and 1 more"
 
@@ -253,5 +321,12 @@ def test_figures_in_words() -> None:
     estimate = some_kinship(12).population.effective_models
     assert figure(estimate.model_copy(update={"estimate": None})) == "undefined"
     assert figure(estimate.model_copy(update={"estimate": 1.0, "low": None})) == "1.00"
-    assert [p_value(p) for p in (0.00001, 0.005, 0.25, float("nan"), None)] == ["< 0.0001", "0.0050", "0.250", "-", "-"]
-    assert kinship_text.interval(float("nan"), 1.0) == "-"
+    assert [p_value(p) for p in (1e-300, 0.00001, 0.005, 0.25, float("nan"), None)] == [
+        "< 0.000001",
+        "< 0.0001",
+        "0.0050",
+        "0.250",
+        "-",
+        "-",
+    ]
+    assert interval(float("nan"), 1.0) == "-"

@@ -79,6 +79,27 @@ def test_a_text_is_cut_alike_alone_and_among_others(texts: list[str]) -> None:
         assert together.hashes[together.text == number].tolist() == words_of(text).hashes.tolist()
 
 
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("well-known", "well\u2011known"),
+        ("a - b", "a \u2014 b"),
+        ('say "yes"', "say \u201cyes\u201d"),
+        ("the 'word'", "the \u2018word\u2019"),
+        ("river stone", "ri\u200bver\u2060 st\u00adone\ufeff"),
+        ("hearts \u2764!", "hearts \u2764\ufe0f!"),
+    ],
+)
+def test_what_does_not_show_and_typographic_signs_make_no_other_token(typed: str, sent: str) -> None:
+    assert words_of(sent).hashes.tolist() == words_of(typed).hashes.tolist()
+    assert stream(pl.Series(["plain", sent, typed]), 2000).text.tolist().count(1) == len(words_of(typed).hashes)
+
+
+def test_unseen_characters_do_not_use_up_what_is_read() -> None:
+    hidden = "\u200b" * 5000 + "river stone"
+    assert stream(pl.Series([hidden]), 20).hashes.tolist() == words_of("river stone").hashes.tolist()
+
+
 def test_a_null_byte_does_not_end_an_answer() -> None:
     found = stream(pl.Series(["one\x00two", "three"]), 2000)
     assert found.text[found.word].tolist() == [0, 0, 1]

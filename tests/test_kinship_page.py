@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import test_ice_page
 from ice_samples import HARMLESS, HOSTILE
-from kinship_samples import kinship_of, model_names, pair_blocks, shared_evidence, some_kinship
+from kinship_samples import kinship_of, model_names, pair_blocks, shared_evidence, some_kinship, with_copies
 from test_ice_page import Elements, Opened
 
 from hydrometer.kinship_run import Kinship
@@ -106,6 +106,22 @@ def test_the_page_says_what_a_relation_is_not() -> None:
     assert not re.search(r"\bproves\b|\bstole", text)
 
 
+def test_files_beside_the_page_are_spoken_of_where_they_are() -> None:
+    found = some_kinship(5)
+    view = view_of(found)
+    drawn = all_figures(view)[:3]
+    with_files, without = (render_kinship(found, view, drawn, files=files) for files in (True, False))
+    assert "files in the folder figures" in with_files
+    assert "folder figures" not in without
+
+
+def test_a_still_figure_of_many_marks_is_smaller_than_its_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinship_page, "STILL_BYTES", 1_000)
+    assert page_of(some_kinship(5)).count("data:image/png;base64,") == 3
+    monkeypatch.setattr(kinship_page, "STILL_BYTES", 10_000_000)
+    assert page_of(some_kinship(5)).count("data:image/svg+xml;base64,") == 3
+
+
 # A real browser
 
 
@@ -115,10 +131,19 @@ def opened(context: Any, folder: Path, kinship: Kinship, drawn: bool = True) -> 
     return Opened(context, path)
 
 
+def until(seen: Opened, expression: str) -> None:
+    """Wait for a condition, asked from outside: the page's policy allows no polling within it."""
+    for _ in range(600):
+        if seen.page.evaluate(expression):
+            return
+        seen.page.wait_for_timeout(50)
+    raise AssertionError(expression)
+
+
 def draw_all(seen: Opened) -> None:
     for place in seen.page.locator("[data-figure]").all():
         place.scroll_into_view_if_needed()
-    seen.page.wait_for_function("document.querySelectorAll('[data-drawn] canvas').length === 3")
+    until(seen, "document.querySelectorAll('[data-drawn] canvas').length === 3")
 
 
 def test_browser_the_page_draws_its_figures_and_fits_every_width(context: Any, tmp_path: Path) -> None:
@@ -139,6 +164,53 @@ def test_browser_the_page_draws_its_figures_and_fits_every_width(context: Any, t
     controls = "[...document.querySelectorAll('#kin svg, select, input, [role=img]')]"
     assert seen.page.evaluate(f"{controls}.every(e => e.ariaLabel || e.labels?.length)")
     assert seen.incidents == []
+
+
+def test_browser_figures_stand_in_the_page_before_they_are_drawn_and_in_print(context: Any, tmp_path: Path) -> None:
+    seen = opened(context, tmp_path, some_kinship(30))
+    stills = seen.page.locator("img.still")
+    assert stills.count() == 3
+    loaded = "[...document.querySelectorAll('img.still')].every(one => one.complete && one.naturalWidth > 300)"
+    until(seen, loaded)
+    last = seen.page.locator("[data-figure=map]")
+    assert last.get_attribute("data-drawn") is not None or last.locator("img.still").is_visible()
+    draw_all(seen)
+    assert not any(one.is_visible() for one in stills.all())
+    seen.page.emulate_media(media="print")
+    assert all(one.is_visible() for one in stills.all())
+    assert not any(one.is_visible() for one in seen.page.locator("canvas").all())
+    assert seen.incidents == []
+
+
+def test_browser_a_figure_wider_than_the_screen_says_so(context: Any, tmp_path: Path) -> None:
+    seen = opened(context, tmp_path, some_kinship(30))
+    for width, hint in ((390, True), (1920, False)):
+        seen.page.set_viewport_size({"width": width, "height": 900})
+        until(seen, f"[...document.querySelectorAll('.swipe')].every(one => one.hidden === {str(not hint).lower()})")
+    assert seen.incidents == []
+
+
+def test_browser_figures_are_dark_in_a_dark_page(browser: Any, tmp_path: Path) -> None:
+    context = browser.new_context(color_scheme="dark")
+    seen = opened(context, tmp_path, some_kinship(30))
+    style = "getComputedStyle(document.querySelector('{}')).{}"
+    assert seen.page.evaluate(style.format(".drawing", "backgroundColor")) == "rgb(25, 25, 25)"
+    assert "invert" in seen.page.evaluate(style.format(".still", "filter"))
+    context.close()
+
+
+def test_browser_copies_do_not_set_the_scale_of_the_bars(context: Any, tmp_path: Path) -> None:
+    seen = opened(context, tmp_path, with_copies(), drawn=False)
+    seen.page.locator("[name=model]").select_option("0")
+    box, copy, next_ = (
+        seen.page.locator(f"#kin li:nth-child({row}) {part}").first.bounding_box()
+        for row, part in ((1, "svg"), (1, ".dot"), (2, ".dot"))
+    )
+    assert "nearly the same answers" in str(seen.page.locator("#kin li").first.text_content())
+    assert seen.page.locator("#kin li:first-child .interval").count() == 0
+    middle = next_["x"] + next_["width"] / 2
+    assert box["x"] + 0.6 * box["width"] < middle < box["x"] + box["width"]
+    assert copy["x"] + copy["width"] / 2 == pytest.approx(box["x"] + box["width"], abs=2)
 
 
 def test_browser_pairs_are_searched_filtered_and_sorted_by_keyboard(context: Any, tmp_path: Path) -> None:
@@ -180,7 +252,7 @@ def test_browser_a_models_relatives_are_shown_with_intervals(context: Any, tmp_p
     assert set(names[:3]) == {found.models[at] for at in (4, 6, 7)}
     assert len(names) == 12
     first = str(seen.page.locator("#kin .value").first.text_content())
-    assert re.fullmatch(r"0\.\d{3} \[0\.\d{3}, 0\.\d{3}\] supported, p < 0\.0001, 90 prompts", first)
+    assert re.fullmatch(r"0\.\d{3} \[0\.\d{3}, 0\.\d{3}\] supported, p < 0\.0000?0?1, 90 prompts", first)
     box, dot, line = (
         seen.page.locator(f"#kin li:first-child {part}").first.bounding_box() for part in ("svg", ".dot", ".interval")
     )
@@ -199,7 +271,13 @@ def test_browser_evidence_stands_side_by_side_with_what_is_shared_marked(context
         article = seen.page.locator("#kin article")
         assert article.locator("h5").all_text_contents() == [found.models[model], found.models[other]]
         assert article.locator("mark").all_text_contents() == ["a singular turn"] * 2
-        assert "“a singular turn” (1 of 9)" in str(article.locator("[data-part=phrases]").text_content())
+        assert "Both write: “a singular turn” (1 of the 9 other models too)" in str(
+            article.locator("[data-part=phrases]").text_content()
+        )
+        assert article.locator("h4").all_text_contents() == [
+            f"What {found.models[model]} and {found.models[other]} share"
+        ]
+        assert "More alike than expected on 71 of 90 prompts" in str(article.text_content())
         left, right = (box.bounding_box() for box in article.locator(".answer").all())
         assert left["y"] == right["y"]
         assert left["x"] + left["width"] <= right["x"]

@@ -88,7 +88,7 @@ def test_clones_are_found_share_one_vote_and_reach_one() -> None:
     before, after = residuals(alone), residuals(joined)
     for pair, value in before.items():
         assert after[pair] == pytest.approx(value, abs=2e-5)
-    assert after["m2", "copy0"] == pytest.approx(1, abs=1e-5)
+    assert after["copy0", "m2"] == pytest.approx(1, abs=1e-5)
     assert after["copy1", "copy2"] == pytest.approx(1, abs=1e-5)
 
 
@@ -206,6 +206,12 @@ def test_select_keeps_the_pairs_of_some_models() -> None:
 def test_too_few_models_is_one_line(models: int) -> None:
     with pytest.raises(InputError, match="cannot show what everybody says"):
         residual_pairs(table_of(population(models, 12)))
+
+
+def test_an_unknown_device_is_one_line() -> None:
+    for device in ("tpu", "mps", ""):
+        with pytest.raises(InputError, match=rf"device '{device}' is unknown\. Give cpu or cuda\."):
+            gram_on(device)
 
 
 def test_a_device_that_is_not_there_is_one_line() -> None:

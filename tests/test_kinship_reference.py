@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from kinship_core_samples import population, table_of
+from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from hydrometer.commands import population as command
@@ -17,6 +25,7 @@ from hydrometer.kinship import reference
 from hydrometer.kinship.pairs import pair_index, residual_pairs
 from hydrometer.kinship.reference import Population, build_population, read_population, write_population
 from hydrometer.kinship.relations import relate
+from hydrometer.kinship_run import run as kinship
 
 ROWS = population(12, 40, copies={5: (2, 0.5)})
 MINE = [row for row in ROWS if row[0] in {"m2", "m5"}]
@@ -91,23 +100,48 @@ def test_prompts_are_known_by_text_before_id() -> None:
     right = residual_pairs(table_of(turned, names), population=known)
     assert right.common[:, 0].sum() == 40
     assert relate(right).verdict[0] == "supported"
-    changed = residual_pairs(
-        table_of(MINE, {name: text + (" anew" if name != "p0" else "") for name, text in texts.items()}),
-        population=known,
-    )
-    assert changed.common[:, 0].sum() == 1
+    anew = {name: text + (" anew" if name not in {"p0", "p7"} else "") for name, text in texts.items()}
+    with pytest.raises(InputError, match=r"prompt id 'p1' \(and 37 other ids\) stands for another text in the popul"):
+        residual_pairs(table_of(MINE, anew), population=known)
+
+
+def test_prompts_that_are_matched_by_their_id_alone_are_told(built: Population) -> None:
+    texts = {f"p{number}": f"question {number}" for number in range(40)}
+    known = build_population(table_of(OTHERS, texts), 2)
+    both, one = known.joined_to(table_of(MINE, texts)), known.joined_to(table_of(MINE))
+    assert (both.shared, both.by_id, both.notes) == (40, 0, ())
+    assert (one.shared, one.by_id) == (40, 40)
+    (line,) = one.notes
+    assert line.startswith("40 prompts of the population were matched by their ids alone: make sure")
+    single = built.joined_to(table_of([*MINE[:1], ("m5", "new", "an answer")]))
+    assert single.notes[0].startswith("1 prompt of the population was matched by its id alone")
+    assert kinship(table_of(MINE), reference=known, intervals=False).notes[-1] == line
 
 
 def test_only_shared_prompts_count(built: Population) -> None:
     more = [*MINE, ("m2", "new", "an answer of mine"), ("m5", "new", "an answer of mine")]
     assert residual_pairs(table_of(more), population=built).common[:, 0].sum() == 40
-    with pytest.raises(InputError, match="none of the 1 prompts"):
+    with pytest.raises(InputError, match="share no prompt"):
         residual_pairs(table_of(more[-2:]), population=built)
 
 
 def test_thinning_is_a_power_of_two() -> None:
-    with pytest.raises(InputError, match="thinning is 3"):
-        build_population(table_of(OTHERS), 3)
+    for thinning in (-1, 0, 3, 2048, 2**70):
+        with pytest.raises(InputError, match=rf"thinning is {thinning}\. Give a power of two from 1 to 1024"):
+            build_population(table_of(OTHERS), thinning)
+
+
+def test_a_population_that_lists_no_feature_still_counts_them(tmp_path: Path) -> None:
+    def rows(names: str, words: int) -> list[tuple[str, str, str]]:
+        return [(name, "p", " ".join(f"{name}{number}" for number in range(words))) for name in names]
+
+    write_population(tmp_path / "population", build_population(table_of(rows("abcdefgh", 90)), 128))
+    known = read_population(tmp_path / "population")
+    assert not any(len(one.features) for one in known.habits)
+    assert known.habits[0].alone.any()
+    assert residual_pairs(table_of(rows("xy", 90)), population=known).common[:, 0].sum() == 1
+    nothing = build_population(table_of(rows("abcdefgh", 1)), 1024)
+    assert residual_pairs(table_of(rows("xy", 1)), population=nothing).common[:, 0].sum() == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"PK\x03\x04 not a zip", b"\x80\x04N."])
@@ -131,12 +165,113 @@ def test_a_damaged_file_is_one_line(name: str, built: Population, tmp_path: Path
         read_population(tmp_path / "bad")
 
 
+@contextmanager
+def rewritten(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, NDArray[Any]]]]:
+    """The description and the arrays of a file, to be changed; it is then written with a checksum that fits."""
+    with zipfile.ZipFile(path) as archive:
+        arrays = {name: reference._member(archive, name).copy() for name in ("meta", *reference._ARRAYS)}
+    meta = json.loads(arrays["meta"].tobytes())
+    yield meta, arrays
+    arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in {**arrays, "digest": reference._digest(arrays)}.items():
+            with archive.open(f"{name}.npy", "w") as handle:
+                np.lib.format.write_array(handle, array)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("version", float("inf")),
+        ("version", None),
+        ("thinning", float("inf")),
+        ("thinning", 2.0),
+        ("thinning", 3),
+        ("thinning", 1 << 20),
+        ("models", ["m"] * 10),
+        ("models", [""]),
+        ("models", list(range(10))),
+        ("prompts", ["p"] * 40),
+        ("texts", None),
+    ],
+)
+def test_a_description_that_cannot_be_right_is_one_line(
+    name: str, value: object, built: Population, tmp_path: Path
+) -> None:
+    write_population(tmp_path / "file", built)
+    with rewritten(tmp_path / "file") as (meta, _):
+        meta[name] = value
+    with pytest.raises(InputError, match=rf"or it is damaged \(.*{name}"):
+        read_population(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("model", 10),
+        ("model", 0),
+        ("sample", 0),
+        ("word_length", np.nan),
+        ("word_length", -1),
+        ("answers", 0),
+        ("listed", 2**32 - 1),
+        ("steps", 0),
+        ("steps", 1),
+        ("steps", 2**63),
+        ("holders", 1),
+        ("row", 10),
+        ("row", 0),
+    ],
+)
+def test_arrays_that_cannot_be_right_are_one_line(name: str, value: float, built: Population, tmp_path: Path) -> None:
+    write_population(tmp_path / "file", built)
+    with rewritten(tmp_path / "file") as (_, arrays):
+        arrays[name][:] = value
+        if name == "sample":
+            arrays["model"][:] = 0
+    with pytest.raises(InputError, match="cannot be right"):
+        read_population(tmp_path / "file")
+
+
+def test_a_rewritten_file_is_read_as_it_was(built: Population, tmp_path: Path) -> None:
+    write_population(tmp_path / "file", built)
+    with rewritten(tmp_path / "file"):
+        pass
+    assert read_population(tmp_path / "file").models == built.models
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.data())
+def test_no_flipped_bit_goes_unseen(data: st.DataObject) -> None:
+    whole = damageable()
+    content = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "file"
+        path.write_bytes(content)
+        with suppress(InputError):  # no other error; else a bit that says nothing of the content, such as a date
+            write_population(path, read_population(path))
+            assert path.read_bytes() == whole
+
+
+@cache
+def damageable() -> bytes:
+    with TemporaryDirectory() as folder:
+        write_population(Path(folder) / "file", build_population(table_of(population(4, 3)), 2))
+        return (Path(folder) / "file").read_bytes()
+
+
 def test_a_newer_version_is_one_line(built: Population, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reference, "VERSION", 2)
+    monkeypatch.setattr(reference, "VERSION", 3)
     write_population(tmp_path / "new", built)
+    monkeypatch.setattr(reference, "VERSION", 1)
+    write_population(tmp_path / "old", built)
     monkeypatch.undo()
-    with pytest.raises(InputError, match="is of version 2"):
+    with pytest.raises(InputError, match="is of version 3"):
         read_population(tmp_path / "new")
+    with pytest.raises(InputError, match=r"made with other features.*Build the population anew"):
+        read_population(tmp_path / "old")
 
 
 def test_the_commands(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from hydrometer import response_store
 from hydrometer.errors import InputError
 from hydrometer.response_checks import LANGUAGES, language_codes, require_common_prompts, require_models
-from hydrometer.response_table import ResponseTable, read_table
+from hydrometer.response_names import ranked, split_names
+from hydrometer.response_table import ResponseTable, read_named, read_table
 from hydrometer.rows import detect_language
 
 SHARED = Path(os.environ.get("HYDROMETER_SHARED", Path(__file__).parents[2] / "shared")) / "data" / "alpaca_eval"
@@ -98,8 +99,8 @@ def test_every_form_gives_the_answers_back_by_prompt(
     filled = {key: text for key, text in given_answers.items() if any(category(c) not in UNSEEN for c in text)}
     assert {(m, p, s): text for m, p, s, text in contents(table)} == filled
     assert table._answers.spilled == (spill and bool(filled))
-    assert list(table.models) == list(dict.fromkeys(m for m, _, _ in given_answers))
-    assert list(table.prompts) == list(dict.fromkeys(p for _, p, _ in given_answers))
+    assert list(table.models) == sorted({m for m, _, _ in given_answers})
+    assert list(table.prompts) == sorted({p for _, p, _ in given_answers})
     assert table.texts == {p: f"about {p}" for p in table.prompts}
     assert table.empty.height == len(given_answers) - len(filled)
     for m, model in enumerate(table.models):
@@ -119,8 +120,15 @@ def test_columns_are_read_as_rows_are(tmp_path: Path, cells: list[tuple[object, 
     (tmp_path / "columns").mkdir(exist_ok=True)
     (tmp_path / "rows").mkdir(exist_ok=True)
     pl.DataFrame(rows, schema).write_parquet(tmp_path / "columns" / "x.parquet")
+    write(tmp_path / "rows" / "x.jsonl", rows)
+    named = [bool(str(row[0] or "").strip()) for row in cells]
+    if any(named) and not all(named):
+        for name, where in (("columns/x.parquet", "row"), ("rows/x.jsonl", "line")):
+            with pytest.raises(InputError, match=rf"{where} {named.index(False) + 1}: no model, though other rows"):
+                read_table([tmp_path / name])
+        return
     by_column = read_table([tmp_path / "columns" / "x.parquet"])
-    by_row = read_table([write(tmp_path / "rows" / "x.jsonl", rows)])
+    by_row = read_table([tmp_path / "rows" / "x.jsonl"])
     assert contents(by_column) == contents(by_row)
     assert (by_column.models, by_column.prompts) == (by_row.models, by_row.prompts)
     assert (by_column.texts, by_column.notes) == (by_row.texts, by_row.notes)
@@ -172,12 +180,91 @@ def test_models_are_chosen_and_found_by_name(tmp_path: Path) -> None:
     for suffix in (".parquet", ".jsonl"):
         path = write(tmp_path / f"answers{suffix}", grid(["gpt-4o", "llama-3", "claude-3"], 12))
         table = read_table([path], models=["claude-3", "gpt-4o"])
-        assert table.models == ("gpt-4o", "claude-3")
-        assert table.find("claude-3") == 1
+        assert table.models == ("claude-3", "gpt-4o")
+        assert table.find("gpt-4o") == 1
         with pytest.raises(InputError, match=r"no model 'claude'\. Did you mean claude-3"):
             table.find("claude")
         with pytest.raises(InputError, match=r"no model 'llama3'\. Did you mean llama-3"):
             read_table([path], models=["gpt-4o", "llama3"])
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])
+def test_none_of_the_named_models_is_one_line(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"answers{suffix}", grid(["gpt-4o", "llama-3"], 2))
+    with pytest.raises(InputError, match=r"hold no model 'zz'\. Did you mean gpt-4o or llama-3\?"):
+        read_table([path], models=["zz"])
+    with pytest.raises(InputError, match=r"hold no model 'lama-3'\. Did you mean llama-3\?"):
+        read_named([path], "lama-3,zz")
+    with pytest.raises(InputError, match="no model is named"):
+        read_named([path], " , ")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("a,b", ["a,b"]),
+        ("b,a", ["b", "a"]),
+        (" a , b", ["a", "b"]),
+        ("a, c", ["a", " c"]),
+        ("c", ["c"]),
+        ("b,a,b,a", ["b", "a,b", "a"]),
+        ("a,b,c d", ["a,b", "c d"]),
+        ("a,a", ["a", "a"]),
+        (",a,", ["a"]),
+    ],
+)
+def test_names_with_commas_and_spaces_can_be_given(tmp_path: Path, text: str, names: list[str]) -> None:
+    known = ["a", "b", "a,b", " c", "c", "c d"]
+    assert split_names(text, known) == names
+    table, found = read_named([write(tmp_path / "answers.jsonl", grid(known, 2))], text)
+    assert found == names
+    assert set(table.models) == set(names)
+    assert {model for model, *_ in contents(table)} == set(names)
+
+
+@given(st.lists(st.text(alphabet="ab01 ", max_size=5), unique=True))
+def test_names_are_ordered_as_people_count(names: list[str]) -> None:
+    ordered, rank = ranked(names)
+    assert [ordered[place] for place in rank] == names
+    assert ordered == ranked(names[::-1])[0]
+    assert ranked(["p10", "p9", "q", "p09", "p1x2", f"p{'9' * 5000}", "10", "9"])[0] == (
+        *("9", "10", "p1x2", "p09", "p9", "p10", f"p{'9' * 5000}", "q"),
+    )
+
+
+@pytest.mark.parametrize("memory_bytes", [None, 1])
+def test_the_order_of_rows_and_files_does_not_matter(tmp_path: Path, memory_bytes: int | None) -> None:
+    rows = [
+        {**row, "sample": sample, "response": f"{row['response']} {sample}", "prompt": f"{texts} {row['prompt_id']}"}
+        for row in grid(["m10", "m9", "b", "gap"], 12)
+        for sample, texts in ((0, "say"), (1, "tell"))
+        if (row["model"], row["prompt_id"]) != ("gap", "3")
+    ]
+    for row in rows[:30]:
+        row["response"] = "" if str(row["prompt_id"]) == "4" else f"{prose(1)} {row['sample']}"
+    rows += [{**row, "response": f"{row['response']} \n"} for row in rows[:5]]
+    found = []
+    for seed in range(3):
+        random.Random(seed).shuffle(rows)
+        parts = [
+            write(tmp_path / f"{seed}-{number}{suffix}", rows[number * 30 : None if number else 30])
+            for number, suffix in enumerate((".jsonl", ".parquet"))
+        ]
+        table = read_table(parts[::-1] if seed else parts, memory_bytes=memory_bytes)
+        assert table.models == ("b", "gap", "m9", "m10")
+        assert table.prompts == tuple(map(str, range(12)))
+        batches = [batch.rows() for batch in table.batches()]
+        found.append((batches, table.notes, dict(table.texts), table.empty.rows(), table.answered.tolist()))
+    assert found[0] == found[1] == found[2]
+    assert any("recorded twice" in line for line in found[0][1])
+
+
+def test_names_that_look_alike_are_told(tmp_path: Path) -> None:
+    table = table_of(tmp_path, grid(["caf\u00e9", "cafe\u0301", "m ", "m", "n"], 12))
+    assert [line for line in table.notes if "differ only" in line] == [
+        r"'cafe\u0301' and 'caf\xe9' differ only in spaces or in how their characters are coded: one model?",
+        "'m' and 'm ' differ only in spaces or in how their characters are coded: one model?",
+    ]
 
 
 def test_measures_can_demand_models_and_common_prompts(tmp_path: Path) -> None:
@@ -195,7 +282,7 @@ def test_measures_can_demand_models_and_common_prompts(tmp_path: Path) -> None:
         require_common_prompts(table, ["a", "b"], at_least=10)
     with pytest.raises(InputError, match="no two models answered the same prompt"):
         require_common_prompts(read_table([tmp_path / "answers.jsonl"], models=["a", "c"]))
-    assert note(table, "no prompt in common") == "2 pairs of models have no prompt in common"
+    assert note(table, "in common") == "2 pairs of models without a prompt in common"
 
 
 # Faults
@@ -219,7 +306,23 @@ def test_the_same_answer_twice_counts_once(tmp_path: Path, memory_bytes: int | N
     path = write(tmp_path / "answers.jsonl", [*grid("ab", 12), *grid("a", 2)])
     table = read_table([path], memory_bytes=memory_bytes)
     assert len(contents(table)) == 24
-    assert note(table, "word for word") == "2 answers are recorded twice, word for word, and count once"
+    assert note(table, "word for word") == "2 answers recorded twice, word for word, count once"
+
+
+def test_a_file_without_models_says_so_where_prompts_are_answered_twice(tmp_path: Path) -> None:
+    rows = [{"prompt_id": row["prompt_id"], "response": row["response"]} for row in grid("ab", 2)]
+    for suffix in (".parquet", ".jsonl"):
+        with pytest.raises(InputError, match=r"a second answer to prompt '0', no column `model` says whose"):
+            read_table([write(tmp_path / f"answers{suffix}", rows)])
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])
+@pytest.mark.parametrize(("field", "words"), [("model", "the model is nan"), ("prompt_id", "the prompt_id is nan")])
+def test_names_that_are_no_number_are_refused(tmp_path: Path, suffix: str, field: str, words: str) -> None:
+    rows = [{"model": "1", "prompt_id": "2", "response": "x"}, {"model": "1", "prompt_id": "3", "response": "x"}]
+    numbers = [{**row, field: value} for row, value in zip(rows, (4.0, float("nan")), strict=True)]
+    with pytest.raises(InputError, match=rf"(row|line) 2: {words}"):
+        read_table([write(tmp_path / f"answers{suffix}", numbers)])
 
 
 def test_cells_that_are_no_text_are_named(tmp_path: Path) -> None:
@@ -239,9 +342,10 @@ def test_gaps_empty_answers_and_few_prompts_are_told(tmp_path: Path) -> None:
     rows = grid("ab", 9)
     rows += [{"model": "c\x1b[2J", "prompt_id": "0", "response": " \n"}]
     table = table_of(tmp_path, rows)
-    assert note(table, "have no answer") == "8 of 27 pairs of model and prompt have no answer: 'c\\x1b[2J' 8"
-    assert note(table, "left out") == "1 answer is empty and left out: 'c\\x1b[2J' 1"
+    assert note(table, "without an answer") == "8 of 27 pairs of model and prompt without an answer: 'c\\x1b[2J' 8"
+    assert note(table, "left out") == "1 empty answer left out: 'c\\x1b[2J' 1"
     assert note(table, "too few").startswith("only 9 prompts")
+    assert note(table_of(tmp_path, grid("ab", 1)), "too few").startswith("only 1 prompt:")
     assert table.empty.rows() == [(0, 2, 0)]
     assert note(table_of(tmp_path, grid("a", 10)), "one model only") == "one model only: 'a'"
 
@@ -272,7 +376,7 @@ def test_copies_are_named_and_chance_agreement_is_not(tmp_path: Path) -> None:
     assert [line for line in table.notes if "same answer" in line] == [
         "'a' and 'twin' give the same answer to 20 of 20 prompts: one model under two names?",
         "'a' and 'part' give the same answer to 5 of 20 prompts",
-        "'twin' and 'part' give the same answer to 5 of 20 prompts",
+        "'part' and 'twin' give the same answer to 5 of 20 prompts",
     ]
     letters: list[Mapping[str, object]] = [
         {**row, "response": "ABCD"[random.Random(str(row)).randrange(4)]} for row in grid("abcdef", 40)

@@ -9,14 +9,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hydrometer.errors import InputError
+from hydrometer.response_checks import FEW_PROMPTS
 from hydrometer.stats import Array, Codes
 
 if TYPE_CHECKING:
+    from hydrometer.findings import Estimate
     from hydrometer.kinship.effective import Population
     from hydrometer.kinship.evidence import Evidence
     from hydrometer.kinship.families import Families
+    from hydrometer.kinship.pairs import PairBlocks
     from hydrometer.kinship.reference import Population as Reference
     from hydrometer.kinship.relations import Relations
     from hydrometer.kinship.tree import Tree
@@ -26,8 +30,52 @@ if TYPE_CHECKING:
 FEW_RESAMPLES = 20
 #: Fewer models than this: in subsets of this size, of models of different makers, about 2 % of pairs were "supported".
 FEW_MODELS = 15
+#: Relatives among the reference models that are named for each model.
+NEAREST_REFERENCE = 3
 #: Pairs whose evidence is looked up, and prompts of each: it takes another reading of those prompts.
 EVIDENCE_PAIRS, EVIDENCE_PROMPTS = 100, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """A relation to a reference model.
+
+    Attributes:
+        model: index of the own model.
+        name: of the reference model.
+        estimate: residual similarity.
+        low: lower end of its interval, NaN where there is none.
+        high: upper end.
+        p_corrected: p-value, corrected for all pairs with an own model.
+        verdict: what it supports.
+        prompts: common prompts.
+        clone: whether the two give nearly the same answers.
+    """
+
+    model: int
+    name: str
+    estimate: float
+    low: float
+    high: float
+    p_corrected: float
+    verdict: str
+    prompts: int
+    clone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceUse:
+    """What the reference population was used for.
+
+    Attributes:
+        models: reference models that the own ones were measured beside.
+        left_out: reference models of the same name as an own one; the own answers count.
+        nearest: for each own model the reference models nearest to it, nearest first.
+    """
+
+    models: int
+    left_out: tuple[str, ...]
+    nearest: tuple[Outside, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +86,7 @@ class Kinship:
         relations: estimate, interval, p-values and verdict of every pair.
         raw: mean raw similarity of every pair, shape (pairs,).
         clones: groups of models with nearly the same answers.
-        families: groups that supported relations tie together.
+        families: groups that supported relations join, the largest first, then by their tie.
         tree: neighbour-joining tree with support.
         population: effective number of independent models, and monoculture.
         evidence: prompts and shared rare phrases behind the strongest supported relations.
@@ -46,6 +94,7 @@ class Kinship:
         notes: what the check of the answers found, one line each.
         intervals: whether intervals were asked for.
         seed: of every random choice.
+        reference: what reference models showed, None without them.
     """
 
     relations: Relations
@@ -59,6 +108,7 @@ class Kinship:
     notes: tuple[str, ...]
     intervals: bool
     seed: int
+    reference: ReferenceUse | None = None
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -93,6 +143,18 @@ class Kinship:
             found.append([pair for at, pair in enumerate(kept) if at < least or self.supported(pair)])
         return found
 
+    def same(self) -> NDArray[np.bool_]:
+        """Which pairs give nearly the same answers, shape (pairs,)."""
+        voice = np.arange(len(self.models))
+        for group in self.clones:
+            voice[list(group)] = group[0]
+        a, b = self.ends()
+        return np.asarray(voice[a] == voice[b])
+
+    def enough(self) -> bool:
+        """Whether any two models have prompts enough in common for a verdict."""
+        return int(self.relations.prompts.max(initial=0)) >= FEW_PROMPTS
+
     def supported(self, pair: int) -> bool:
         """Whether the relation of a pair is supported."""
         return self.relations.verdict[pair] == "supported"
@@ -124,18 +186,22 @@ def run(
     from hydrometer.kinship.effective import population as effective
     from hydrometer.kinship.evidence import evidence
     from hydrometer.kinship.families import families
-    from hydrometer.kinship.pairs import pair_index, residual_pairs, select
+    from hydrometer.kinship.pairs import FEWEST_MODELS, pair_index, residual_pairs, select
+    from hydrometer.kinship.recentre import recentred
     from hydrometer.kinship.relations import relate
     from hydrometer.kinship.tree import tree
 
     n = len(table.models)
-    if n < 2:
+    if n < (FEWEST_MODELS if reference is None else 2):
         raise InputError(
-            f"The responses hold {n} model{'s' * (n != 1)}", "Give at least three, or two with a --population."
+            f"The responses hold {n} model{'s' * (n != 1)}, too few to show what everybody says",
+            f"Give at least {FEWEST_MODELS}, or two with a --population (`hydrometer population build`).",
         )
-    pairs = residual_pairs(table, seed=seed, population=reference, device=device)
+    pairs = recentred(residual_pairs(table, seed=seed, population=reference, device=device), seed)
     relations = relate(pairs, seed=seed, intervals=intervals, own=None if reference is None else n)
+    use = None
     if reference is not None:
+        use = _reference_use(relations, pairs, n, reference.models)
         relations = _among(relations, pair_index(np.arange(n), len(pairs.models)), n)
         pairs = select(pairs, range(n))
     if not relations.prompts.any():
@@ -143,28 +209,87 @@ def run(
             "No two models answered the same prompt", "Give answers of several models to one set of prompts."
         )
     few = None if intervals else FEW_RESAMPLES
+    joined = None if reference is None else reference.joined_to(table)
     found = Kinship(
         relations=relations,
         raw=pairs.raw,
         clones=pairs.clones,
-        families=families(pairs, relations, seed=seed, resamples=few),
+        families=_by_size(families(pairs, relations, seed=seed, resamples=few)),
         tree=tree(pairs, seed=seed, resamples=few),
         population=effective(pairs, relations, seed=seed, resamples=few or RESAMPLES),
         evidence=(),
-        prompts=len(table.prompts) if reference is None else reference.joined_to(table).shared,
-        notes=(*table.notes, *_few(len(relations.models) if reference is None else None)),
+        prompts=len(table.prompts) if joined is None else joined.shared,
+        notes=(*table.notes, *(_few(n) if joined is None else joined.notes)),
         intervals=intervals,
         seed=seed,
+        reference=use,
     )
+    if not intervals:
+        found = _without_intervals(found)
     if not with_evidence:
         return found
     wanted = [(found.models[a], found.models[b]) for a, b in _most_telling(found)]
     return replace(found, evidence=tuple(evidence(table, pairs, wanted, prompts=EVIDENCE_PROMPTS)))
 
 
-def _few(models: int | None) -> list[str]:
+def _by_size(found: Families) -> Families:
+    """The families in the order of size, then tie."""
+    order = sorted(found.families, key=lambda one: (-len(one.members), -(one.tie.estimate or 0.0)))
+    return found.model_copy(update={"families": tuple(order)})
+
+
+def _without_intervals(kinship: Kinship) -> Kinship:
+    """The same without the intervals that few resamples gave."""
+
+    def bare(estimate: Estimate) -> Estimate:
+        return estimate.model_copy(update={"low": None, "high": None})
+
+    number, families = kinship.population, kinship.families
+    names = ("effective_models", "effective_in_use", "monoculture")
+    return replace(
+        kinship,
+        population=number.model_copy(update={name: bare(getattr(number, name)) for name in names}),
+        families=families.model_copy(
+            update={"families": tuple(one.model_copy(update={"tie": bare(one.tie)}) for one in families.families)}
+        ),
+    )
+
+
+def _reference_use(relations: Relations, pairs: PairBlocks, n: int, names: tuple[str, ...]) -> ReferenceUse:
+    """What the reference shows of the first n models."""
+    total = len(relations.models)
+    group = np.arange(total)
+    for clones in pairs.clones:
+        group[list(clones)] = clones[0]
+    others = np.arange(n, total)
+    nearest = []
+    for model in range(n):
+        # The place of (model, other) among all pairs, as in np.triu_indices.
+        places = model * total - model * (model + 1) // 2 + (others - model - 1)
+        strength = np.nan_to_num(relations.estimate[places], nan=-np.inf)
+        for at in np.argsort(-strength, kind="stable")[:NEAREST_REFERENCE].tolist():
+            place = int(places[at])
+            if np.isfinite(strength[at]):
+                nearest.append(
+                    Outside(
+                        model=model,
+                        name=relations.models[n + at],
+                        estimate=float(relations.estimate[place]),
+                        low=float(relations.low[place]),
+                        high=float(relations.high[place]),
+                        p_corrected=float(relations.p_corrected[place]),
+                        verdict=relations.verdict[place],
+                        prompts=int(relations.prompts[place]),
+                        clone=bool(group[model] == group[n + at]),
+                    )
+                )
+    own = relations.models[:n]
+    return ReferenceUse(total - n, tuple(name for name in names if name in own), tuple(nearest))
+
+
+def _few(models: int) -> list[str]:
     """A line where so few models show what everybody says that relations are easily missed or mistaken."""
-    if models is None or models >= FEW_MODELS:
+    if models >= FEW_MODELS:
         return []
     return [
         f"{models} models show little of what unrelated models share: a --population makes verdicts surer "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,19 +86,20 @@ def notes(models: Sequence[str], prompts: int, keys: pl.DataFrame) -> Iterator[s
     recorded = np.zeros((len(models), prompts), np.bool_)
     recorded[keys["model"].to_numpy(), keys["prompt"].to_numpy()] = True
     if prompts < FEW_PROMPTS:
-        yield f"only {prompts} prompts: too few for a verdict, which needs {FEW_PROMPTS}"
+        yield f"only {counted(prompts, 'prompt')}: too few for a verdict, which needs {FEW_PROMPTS}"
     if len(models) == 1:
         yield f"one model only: {models[0]!r}"
+    yield from _alike(models)
     missing = prompts - recorded.sum(axis=1)
     if missing.any():
         listing = _largest(models, missing)
-        yield f"{int(missing.sum())} of {recorded.size} pairs of model and prompt have no answer: {listing}"
+        yield f"{int(missing.sum())} of {recorded.size} pairs of model and prompt without an answer: {listing}"
     apart = int((np.triu(recorded.astype(np.float32) @ recorded.T.astype(np.float32) + 1, 1) == 1).sum())
     if apart:
-        yield f"{apart} pairs of models have no prompt in common"
+        yield f"{counted(apart, 'pair')} of models without a prompt in common"
     empty = np.bincount(keys.filter("empty")["model"].to_numpy(), minlength=len(models))
     if empty.any():
-        yield f"{_answers(int(empty.sum()))} empty and left out: {_largest(models, empty)}"
+        yield f"{counted(int(empty.sum()), 'empty answer')} left out: {_largest(models, empty)}"
     first = keys.filter(~pl.col("empty")).unique(("prompt", "model"), keep="first", maintain_order=True)
     constant = _constant(first)
     for model, share in sorted(constant.items()):
@@ -117,7 +119,7 @@ def require_models(table: ResponseTable, *, at_least: int = 2) -> None:
     if count < at_least:
         names = ", ".join(repr(name) for name in table.models[:_LISTED])
         raise InputError(
-            f"the responses hold answers of {count} model{'' if count == 1 else 's'} ({names}), {at_least} are needed",
+            f"the responses hold answers of {counted(count, 'model')} ({names}), {at_least} are needed",
             "Give more files, or reference models with --population.",
         )
 
@@ -141,10 +143,24 @@ def require_common_prompts(table: ResponseTable, models: Iterable[str] | None = 
         who = " and ".join(repr(name) for name in models)
     if count < at_least:
         raise InputError(
-            f"{who} answered {'the same prompt' if models is None else f'{count} prompts in common'}"
+            f"{who} answered {'the same prompt' if models is None else counted(count, 'prompt') + ' in common'}"
             + ("" if at_least == 1 else f", {at_least} are needed"),
             "Prompts are matched by prompt_id, or by their text where there is none.",
         )
+
+
+def degenerate_models(table: ResponseTable) -> dict[str, str]:
+    """Models that say nothing of their own, and how: one text for nearly all prompts, or next to nothing."""
+    import polars as pl
+
+    keys = pl.concat(
+        batch.select("prompt", "model").hstack(answer_keys(batch["response"])) for batch in table.batches()
+    )
+    first = keys.unique(("prompt", "model"), keep="first", maintain_order=True)
+    constant = _constant(first)
+    found = dict.fromkeys(constant, "answers everything alike")
+    found |= {model: "hardly answers" for model, _, _ in _terse(first) if model not in constant}
+    return {table.models[model]: found[model] for model in sorted(found)}
 
 
 def _constant(first: pl.DataFrame) -> dict[int, float]:
@@ -164,15 +180,20 @@ def _constant(first: pl.DataFrame) -> dict[int, float]:
 
 
 def _hardly(models: Sequence[str], first: pl.DataFrame, constant: dict[int, float]) -> Iterator[str]:
+    for model, size, usual in _terse(first):
+        if model not in constant:
+            yield f"{models[model]!r} hardly answers: its median answer has {size:.0f} bytes, the models' {usual:.0f}"
+
+
+def _terse(first: pl.DataFrame) -> list[tuple[int, float, float]]:
+    """Models that hardly answer, with the bytes of their median answer and of the models'."""
     import polars as pl
 
     medians = first.group_by("model").agg(pl.col("size").median()).sort("model")
     usual = medians["size"].median()
     if not isinstance(usual, float) or usual < _LONG:
-        return
-    for model, size in medians.iter_rows():
-        if size < _HARDLY * usual and model not in constant:
-            yield f"{models[model]!r} hardly answers: its median answer has {size:.0f} bytes, the models' {usual:.0f}"
+        return []
+    return [(model, size, usual) for model, size in medians.iter_rows() if size < _HARDLY * usual]
 
 
 def _copies(models: Sequence[str], prompts: int, first: pl.DataFrame) -> Iterator[str]:
@@ -196,10 +217,11 @@ def _copies(models: Sequence[str], prompts: int, first: pl.DataFrame) -> Iterato
                 found.append((float(share), a, b, int(same.sum()), of))
     found.sort(key=lambda one: (-one[0], one[1], one[2]))
     for share, a, b, same_answers, of in found[: 2 * _LISTED]:
+        shared = counted(of, "prompt")
         ending = ": one model under two names?" if share >= _SAME else ""
-        yield f"{models[a]!r} and {models[b]!r} give the same answer to {same_answers} of {of} prompts{ending}"
+        yield f"{models[a]!r} and {models[b]!r} give the same answer to {same_answers} of {shared}{ending}"
     if len(found) > 2 * _LISTED:
-        yield f"{len(found) - 2 * _LISTED} more pairs of models share answers"
+        yield f"{counted(len(found) - 2 * _LISTED, 'more pair')} of models with answers in common"
 
 
 def _languages(models: Sequence[str], prompts: int, first: pl.DataFrame) -> Iterator[str]:
@@ -210,7 +232,8 @@ def _languages(models: Sequence[str], prompts: int, first: pl.DataFrame) -> Iter
     usual = counts.argmax(axis=1)
     of_prompts = np.bincount(usual[answered], minlength=len(LANGUAGES))
     if (of_prompts[1:] >= _MIXED * max(int(answered.sum()), 1)).sum() > 1:
-        listing = ", ".join(f"{name} {count}" for name, count in zip(LANGUAGES, of_prompts, strict=True) if count)
+        names = ("neither English nor Chinese", *LANGUAGES[1:])
+        listing = ", ".join(f"{name} {count}" for name, count in zip(names, of_prompts, strict=True) if count)
         yield f"prompts are answered in several languages: {listing}"
     if len(models) > 2:
         departs = (language != usual[prompt]) & (language > 0) & (usual[prompt] > 0)
@@ -221,8 +244,20 @@ def _languages(models: Sequence[str], prompts: int, first: pl.DataFrame) -> Iter
             yield f"{models[one]!r} answers {shares[one]:.0%} of its prompts in another language than most models"
 
 
-def _answers(count: int) -> str:
-    return "1 answer is" if count == 1 else f"{count} answers are"
+def counted(count: int, noun: str) -> str:
+    """The count with its noun, which takes an s in the plural."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _alike(models: Sequence[str]) -> Iterator[str]:
+    """Names that look the same; written in ASCII, for in print nobody could tell them apart."""
+    groups: dict[str, list[str]] = {}
+    for name in models:
+        groups.setdefault(normalize("NFC", name).strip(), []).append(name)
+    for group in groups.values():
+        if len(group) > 1:
+            listing = " and ".join(ascii(name) for name in group[:_LISTED])
+            yield f"{listing} differ only in spaces or in how their characters are coded: one model?"
 
 
 def _largest(models: Sequence[str], counts: NDArray[np.int64]) -> str:

@@ -52,7 +52,7 @@ class SetProfile(Finding):
     """A response set.
 
     Attributes:
-        models: in order of first appearance.
+        models: in natural order of their names.
         prompts: prompts that any model was given.
         common_prompts: prompts that every model answered.
         answers: answers that are not empty.

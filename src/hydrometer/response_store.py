@@ -1,6 +1,7 @@
-"""Answers held as runs, each sorted by prompt: in memory, or on disk once they are more than memory should hold.
+"""Answers held as runs: in memory, or on disk once they are more than memory should hold.
 
-A batch of whole prompts is cut out of all runs and merged, so that both ways give the same batches.
+When all are there they get their final numbers and each run is sorted, so that nothing depends on the order in which
+they came. A batch of whole prompts is cut out of all runs and merged, so that both ways give the same batches.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ RUN_BYTES = 96 << 20
 _ROW_GROUP = 1024
 _KEY = ("prompt", "model", "sample")
 
+Numbers = NDArray[np.uint32]
+
 
 class _Run(NamedTuple):
     """Sorted answers: the prompt of each row, and how to get a slice of the rows."""
@@ -37,7 +40,7 @@ class _Run(NamedTuple):
 
 
 class AnswerStore:
-    """Takes answers in any order and gives them back by prompt.
+    """Takes answers in any order, then is `finish`ed and gives them back by prompt.
 
     Args:
         memory_bytes: text that is held before runs go to a temporary folder, which goes with the store.
@@ -46,11 +49,13 @@ class AnswerStore:
     def __init__(self, memory_bytes: int) -> None:
         self._limit = memory_bytes
         self._runs: list[_Run] = []
+        self._spilled: list[Path] = []
         self._pending: list[pl.DataFrame] = []
         self._pending_bytes = 0
         self._folder: Path | None = None
         self._bytes = np.zeros(0, np.int64)
-        self.repeated = False
+        self._repeated = False
+        self._order: tuple[str, ...] = _KEY
 
     @property
     def spilled(self) -> bool:
@@ -72,14 +77,42 @@ class AnswerStore:
         if self._pending_bytes >= (RUN_BYTES if self.spilled else self._limit):
             self._spill()
 
+    def finish(self, prompts: Numbers, models: Numbers, *, repeated: bool) -> None:
+        """Number prompts and models anew and sort the answers; none is added afterwards.
+
+        Args:
+            prompts: the new number of each prompt.
+            models: the new number of each model.
+            repeated: whether an answer may be there more than once.
+
+        Raises:
+            InputError: the temporary folder is full.
+        """
+        import polars as pl
+
+        self._repeated = repeated
+        self._order = (*_KEY, "response") if repeated else _KEY
+        sizes = np.zeros(len(prompts), np.int64)
+        sizes[prompts[: self._bytes.size]] = self._bytes
+        self._bytes = sizes
+
+        def final(answers: pl.DataFrame) -> pl.DataFrame:
+            numbers = {"prompt": prompts, "model": models}
+            return answers.with_columns(
+                pl.Series(name, new[answers[name].to_numpy()]) for name, new in numbers.items()
+            ).sort(self._order)
+
+        for place in self._spilled:
+            self._runs.append(self._on_disk(final(pl.read_parquet(place, memory_map=False)), place))
+        if self._pending:
+            answers = final(pl.concat(self._pending))
+            self._runs.append(_Run(answers["prompt"].to_numpy(), lambda start, stop: answers[start:stop]))
+            self._pending = []
+
     def batches(self) -> Iterator[pl.DataFrame]:
         """The answers in order of prompt, model and sample; each batch holds whole prompts."""
         import polars as pl
 
-        if self._pending:
-            answers = pl.concat(self._pending).sort(_KEY)
-            self._runs.append(_Run(answers["prompt"].to_numpy(), lambda start, stop: answers[start:stop]))
-            self._pending = []
         for first, last in self._cuts():
             parts = []
             for run in self._runs:
@@ -87,8 +120,8 @@ class AnswerStore:
                 if stop > start:
                     parts.append(run.cut(int(start), int(stop)))
             if parts:
-                batch = parts[0] if len(parts) == 1 else pl.concat(parts).sort(_KEY)
-                yield batch.unique(_KEY, keep="first", maintain_order=True) if self.repeated else batch
+                batch = parts[0] if len(parts) == 1 else pl.concat(parts).sort(self._order)
+                yield batch.unique(_KEY, keep="first", maintain_order=True) if self._repeated else batch
 
     def _cuts(self) -> Iterator[tuple[int, int]]:
         """Ranges of prompts whose answers fill a batch."""
@@ -105,22 +138,33 @@ class AnswerStore:
         """Write what is pending as a run on disk."""
         import polars as pl
 
-        answers = pl.concat(self._pending).sort(_KEY)
-        self._pending, self._pending_bytes = [], 0
-        try:
-            if self._folder is None:
+        if self._folder is None:
+            try:
                 self._folder = Path(tempfile.mkdtemp(prefix="hydrometer-"))
-                weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-            path = self._folder / f"{len(self._runs)}.parquet"
+            except OSError as error:
+                raise _no_room(error) from error
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        path = self._folder / f"{len(self._spilled)}.parquet"
+        self._on_disk(pl.concat(self._pending), path)
+        self._spilled.append(path)
+        self._pending, self._pending_bytes = [], 0
+
+    @staticmethod
+    def _on_disk(answers: pl.DataFrame, path: Path) -> _Run:
+        import polars as pl
+
+        try:
             answers.write_parquet(path, compression="lz4", row_group_size=_ROW_GROUP, statistics=False)
         except (OSError, pl.exceptions.PolarsError) as error:
-            raise InputError(
-                f"the answers do not fit in memory and cannot be kept in the temporary folder: {error}",
-                "Free some disk space there, or name another folder in TMPDIR.",
-            ) from error
-        self._runs.append(
-            _Run(
-                answers["prompt"].to_numpy().copy(),
-                lambda start, stop: pl.scan_parquet(path).slice(start, stop - start).collect(),
-            )
+            raise _no_room(error) from error
+        return _Run(
+            answers["prompt"].to_numpy().copy(),
+            lambda start, stop: pl.scan_parquet(path).slice(start, stop - start).collect(),
         )
+
+
+def _no_room(error: Exception) -> InputError:
+    return InputError(
+        f"the answers do not fit in memory and cannot be kept in the temporary folder: {error}",
+        "Free some disk space there, or name another folder in TMPDIR.",
+    )

@@ -31,22 +31,22 @@ def attribute(
     """Which candidate's own habits a student shows, beyond what impostors and the other candidates explain."""
     from hydrometer.kinship.attribution import attribute as attributed
     from hydrometer.kinship.attribution import lineup
+    from hydrometer.kinship.frames import frames
     from hydrometer.kinship.pairs import residual_pairs
     from hydrometer.report.visible import visible
+    from hydrometer.response_names import split_names
     from hydrometer.response_table import read_table
 
     table = read_table(responses)
-    others = None if impostors is None else _names(impostors)
-    who = lineup(table.models, _names(students), _names(teachers), others)
-    found = attributed(residual_pairs(table, seed=seed), who, seed=seed)
+    others = None if impostors is None else split_names(impostors, table.models)
+    tested, candidates = (split_names(names, table.models) for names in (students, teachers))
+    who = lineup(table.models, tested, candidates, others)
+    pairs = residual_pairs(table, seed=seed)
+    found = attributed(pairs, who, frames(table, pairs, seed=seed))
     for note in (*table.notes, *dict.fromkeys(f"{one.student}: {line}" for one in found for line in one.notes)):
         sys.stderr.write(visible(f"Note: {note}\n"))
     document = json.dumps([one.model_dump() for one in found], ensure_ascii=False, indent=2) + "\n"
     sys.stdout.write(document if as_json else visible(_text(found)))
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _text(found: list[Attribution]) -> str:
@@ -55,6 +55,7 @@ def _text(found: list[Attribution]) -> str:
     lines = []
     for one in found:
         verdict = f"consistent with {label(one.teacher)}" if one.teacher else one.verdict
+        verdict += f", {one.leaning}" if one.leaning else ""
         none = "" if one.none is None else f" (none of these: {one.none:.0%})"
         lines.append(f"{label(one.student)}: {verdict}{none}")
         for candidate in one.candidates:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -30,9 +31,13 @@ def kinship(
         str, typer.Option("--figures", metavar="svg,pdf,png|none", help="Formats of the figures under --out.")
     ] = "svg",
     no_intervals: Annotated[
-        bool, typer.Option("--no-intervals", help="Leave out intervals and evidence: faster, but nothing is ruled out.")
+        bool, typer.Option("--no-intervals", help="Leave out intervals and evidence: faster, with the same verdicts.")
     ] = False,
     device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where similarities are computed.")] = "cpu",
+    prompts: Annotated[
+        Path | None,
+        typer.Option("--prompts", metavar="FILE", help="Texts of the prompts (prompt_id, prompt), for the evidence."),
+    ] = None,
     as_json: options.Json = False,
     seed: options.Seed = 0,
 ) -> None:
@@ -42,15 +47,13 @@ def kinship(
     from hydrometer.kinship_run import run
     from hydrometer.report.kinship_files import document, formats_of, write_kinship
     from hydrometer.report.kinship_text import summary
-    from hydrometer.report.visible import visible
-    from hydrometer.response_table import read_table
+    from hydrometer.response_table import read_named, read_table
 
     formats = formats_of(figures)
     if out is not None:
         make_folder(out)
-    table = read_table(responses, models=_named(models))
-    for note in table.notes:
-        sys.stderr.write(f"{visible(note)}\n")
+    files = [*responses, *([] if prompts is None else [_asked(prompts)])]
+    table = read_table(files) if models is None else read_named(files, models)[0]
     reference = None if population is None else read_population(population)
     result = run(
         table,
@@ -60,16 +63,22 @@ def kinship(
         device=device,
         seed=seed,
     )
+    _tell(result.notes)
     if out is not None:
-        for line in write_kinship(out, result, formats):
-            sys.stderr.write(f"{line}\n")
+        _tell(write_kinship(out, result, formats))
     sys.stdout.write(document(result) if as_json else summary(result))
 
 
-def _named(models: str | None) -> list[str] | None:
-    if models is None:
-        return None
-    names = [name.strip() for name in models.split(",") if name.strip()]
-    if not names:
-        raise InputError("--models names no model", "Give names as they are in the responses, with commas.")
-    return names
+def _tell(notes: Iterable[str]) -> None:
+    from hydrometer.report.visible import visible
+
+    for note in notes:
+        sys.stderr.write(visible(f"Note: {note}\n"))
+
+
+def _asked(path: Path) -> Path:
+    from hydrometer.response_formats.files import kind_of
+
+    if not path.is_file() or kind_of(path) != "prompts":
+        raise InputError(f"--prompts: {path} is no file of prompts", "Give a table with prompt_id and prompt.")
+    return path

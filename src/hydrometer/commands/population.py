@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hydrometer.commands import options
+from hydrometer.errors import InputError
 
 if TYPE_CHECKING:
     from hydrometer.kinship.reference import Population
+
+#: Names of models that are shown; `--json` has all.
+NAMES = 10
 
 app = typer.Typer(
     help="Reference populations: what many models' answers have in common, without the texts.", no_args_is_help=True
@@ -31,13 +35,23 @@ def build(
     """Make a reference population of the models in some responses."""
     from hydrometer.kinship.reference import build_population, write_population
     from hydrometer.report.visible import visible
+    from hydrometer.response_checks import degenerate_models
     from hydrometer.response_table import read_table
 
     table = read_table(responses)
-    for note in table.notes:
-        sys.stderr.write(visible(f"Note: {note}\n"))
+    notes = list(table.notes)
+    unfit = degenerate_models(table)
+    if unfit:
+        listing = ", ".join(f"{name!r} ({how})" for name, how in unfit.items())
+        notes.append(f"left out of the population: {listing}")
+        kept = [name for name in table.models if name not in unfit]
+        if not kept:
+            raise InputError("No model of these responses says anything of its own", "Give answers of more models.")
+        table = read_table(responses, models=kept)
     population = build_population(table, thinning)
     write_population(out, population)
+    for note in notes:
+        sys.stderr.write(visible(f"Note: {note}\n"))
     _print(population, out, as_json)
 
 
@@ -53,7 +67,7 @@ def show(
 
 
 def _print(population: Population, path: Path, as_json: bool) -> None:
-    from hydrometer.report.visible import visible
+    from hydrometer.report.visible import label, visible
 
     document = {
         "models": list(population.models),
@@ -66,11 +80,13 @@ def _print(population: Population, path: Path, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
         return
+    more = len(population.models) - NAMES
     lines = [
         f"{path.name}: {len(population.models):,} models, {document['prompts']:,} prompts, "
         f"{document['answers']:,} answers, {path.stat().st_size / 1e6:.1f} MB",
         f"One feature in {population.thinning} is kept; "
         f"{document['prompts_with_text_hash']:,} prompts are known by their text as well as by their id.",
-        *(f"  {name}" for name in population.models),
+        f"Models: {', '.join(label(name) for name in population.models[:NAMES])}"
+        + f" and {more:,} more (--json lists all)" * (more > 0),
     ]
     sys.stdout.write(visible("\n".join(lines) + "\n"))

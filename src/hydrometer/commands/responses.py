@@ -24,12 +24,11 @@ def responses(
     """Show models, prompts, lengths, formatting, languages and faults of recorded answers of any known form."""
     from hydrometer.report.response_text import response_summary
     from hydrometer.response_profile import check_table_path, profile, write_table
-    from hydrometer.response_table import read_table
+    from hydrometer.response_table import read_named, read_table
 
     if out is not None:
         check_table_path(out)
-    chosen = None if models is None else [name.strip() for name in models.split(",") if name.strip()]
-    table = read_table(paths, models=chosen)
+    table = read_table(paths) if models is None else read_named(paths, models)[0]
     found = profile(table)
     if out is not None:
         write_table(out, table)

@@ -136,9 +136,14 @@ def standardised(values: Array) -> Array:
     return np.asarray((values - values.mean()) / spread)
 
 
+def contrast_weights(one: Prepared, dealt: Array) -> Array:
+    """What each answer weighs in the mean spectrum of A minus that of B, shape (arrangements, answers)."""
+    return np.asarray(dealt / one.m - (1 - dealt) / one.n)
+
+
 def contrasts(one: Prepared, dealt: Array) -> Array:
     """Mean spectrum of A minus mean spectrum of B under each arrangement, shape (arrangements, BUCKETS)."""
-    return np.asarray((dealt / one.m - (1 - dealt) / one.n) @ one.spectra)
+    return np.asarray(contrast_weights(one, dealt) @ one.spectra)
 
 
 def contrast_variance(one: Prepared) -> Array:

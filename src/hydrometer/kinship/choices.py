@@ -19,6 +19,8 @@ Mask = NDArray[np.bool_]
 
 #: Votes added to every option before shares are taken (Jeffreys).
 PRIOR_VOTES = 0.5
+#: The first of the drives: popularity, and popularity among models of like ability.
+POPULARITIES = 2
 #: Drives: popularity, popularity among models of like ability, being right, and both popularities if right.
 _DRIVES = 5
 #: Items from which the coefficients of a model are fitted.
@@ -68,9 +70,14 @@ class Votes:
 
 def nearness(accuracies: Array) -> Array:
     """exp(-distance) of each two accuracies in standard deviations of them all, shape (models, models)."""
-    deviation = np.nan_to_num(accuracies - np.nanmean(accuracies))
-    deviation /= max(float(deviation.std()), 1e-9)
+    deviation = standard(accuracies)
     return np.asarray(np.exp(-np.abs(deviation[:, None] - deviation[None, :])))
+
+
+def standard(values: Array) -> Array:
+    """Values with mean 0 and variance 1, unknown ones 0. Shape as given."""
+    deviation = np.nan_to_num(values - np.nanmean(values))
+    return np.asarray(deviation / max(float(deviation.std()), 1e-9))
 
 
 def _design(counted: tuple[Single, Single], right: Mask, offered: Mask) -> Single:
@@ -156,7 +163,7 @@ def residual_products(votes: Votes, fitted: Array, items: Codes) -> tuple[Single
     for model in range(models):
         chances = _chances(_design((plain[model], near[model]), right, offered), offered, fitted[model])
         root = np.sqrt(np.maximum(chances, np.float32(_LEAST_EXPECTED))) * (wrong & there[model][:, None])
-        follows = np.maximum(fitted[model, :2], 0).astype(np.float32) / 2
+        follows = np.maximum(fitted[model, :POPULARITIES], 0).astype(np.float32) / 2
         expected[model] = root
         alone[model] = root * fewer[0][model] ** follows[0] * fewer[1][model] ** follows[1]
     picked = votes.picked(items) & wrong

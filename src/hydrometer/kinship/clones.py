@@ -13,10 +13,15 @@ from hydrometer.stats import Array, Codes
 
 #: Share of what sets answers apart that two models have in common, from which on they are one model under two names.
 CLONE = 0.85
+#: The same share, from which on several models have one vote together, and how many that takes: so many near copies
+#: would make their own words commonplace.
+NEAR, SEVERAL = 0.4, 4
 #: Prompts on which clones are looked for, and the fewest on which two models can be told to be clones.
 CLONE_PROMPTS = 48
 _FEWEST = 4
 _LEAST_ROOM = 0.05
+#: Cosine of answers that are one and the same, and share of prompts with such answers that makes clones.
+_IDENTICAL, _MOSTLY = 1 - 1e-4, 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +29,23 @@ class Clones:
     """Which models count as one.
 
     Attributes:
-        group: models with the same number are clones, shape (n,).
+        group: models with the same number have one vote together, shape (n,).
+        one_model: those among them with the same number are one model under several names, shape (n,); all of them
+            by default.
     """
 
     group: Codes
+    one_model: Codes | None = None
 
     def votes(self, present: Codes) -> Array:
-        """Weight of each of some models: 1 / number of its clones among them. Shape as `present`."""
+        """Weight of each of some models: 1 / number of them that vote with it. Shape as `present`."""
         group = self.group[present]
         return np.asarray(1 / np.bincount(group)[group])
 
     def groups(self) -> tuple[tuple[int, ...], ...]:
-        """The groups of two or more models, by their first."""
-        members = (np.flatnonzero(self.group == number) for number in dict.fromkeys(self.group.tolist()))
+        """Two or more names of one model, by their first."""
+        names = self.group if self.one_model is None else self.one_model
+        members = (np.flatnonzero(names == number) for number in dict.fromkeys(names.tolist()))
         return tuple(tuple(found.tolist()) for found in members if len(found) > 1)
 
 
@@ -64,29 +73,41 @@ def find_clones(habits: Iterable[PromptHabits], n: int, gram: Gram) -> Clones:
     """Look for clones among n models.
 
     Two models are clones where their similarity, on a scale from what less similar pairs share (the lower quartile of
-    the prompt) to 1, is `CLONE` or more on average: prompts to which all say the same tell nothing.
+    the prompt) to 1, is `CLONE` or more on average: prompts to which all say the same tell nothing. They are so too
+    where nine answers in ten are the very same.
 
     Args:
         habits: answers to some prompts.
         n: number of models.
         gram: how products are taken.
     """
-    above, room, common = np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n))
+    above, room, common, seen, identical = (np.zeros((n, n)) for _ in range(5))
     for each in habits:
         one, present, place = answered(each)
         if len(present) < 2:
             continue
         share = (1 / np.bincount(place))[place]
         raw, _ = mean_over_samples(cosines(one, share, gram), place, len(present))
+        where = np.ix_(present, present)
+        seen[where] += 1
+        identical[where] += raw >= _IDENTICAL
         base = float(np.quantile(raw[np.triu_indices(len(present), 1)], 0.25))
         if 1 - base < _LEAST_ROOM:
             continue
-        where = np.ix_(present, present)
         above[where] += raw - base
         room[where] += 1 - base
         common[where] += 1
-    alike = (common >= min(_FEWEST, max(1, int(common.max(initial=0))))) & (above >= CLONE * room)
-    return Clones(_components(alike))
+    enough = common >= min(_FEWEST, max(1, int(common.max(initial=0))))
+    same = (seen >= min(_FEWEST, max(1, int(seen.max(initial=0))))) & (identical >= _MOSTLY * seen)
+    voting, one_model = ((enough & (room > 0) & (above >= share * room)) | same for share in (NEAR, CLONE))
+    return Clones(_components(one_model | (voting & _crowded(voting))), _components(one_model))
+
+
+def _crowded(alike: np.ndarray) -> np.ndarray:
+    """Which pairs lie in a connected part of `SEVERAL` members or more."""
+    part = _components(alike)
+    crowd = np.bincount(part, minlength=len(part))[part] >= SEVERAL
+    return np.asarray(crowd[:, None] & crowd[None, :])
 
 
 def _components(alike: np.ndarray) -> Codes:

@@ -1,7 +1,7 @@
 """Raw similarity of answers: cosines of their features, weighted by rarity, each kind of choice with one vote.
 
-A feature's weight is log(answers / answers that have it), so that what everybody does weighs nothing. Each kind's
-features are scaled to unit length before they are laid side by side: the few choices of how to open an answer then
+A feature's weight is log(1.001 answers / answers that have it), so that what everybody does weighs next to nothing.
+Each kind's features are scaled to unit length before they are laid side by side: the few choices of how to open an answer then
 count as much as the many of its words.
 """
 
@@ -21,6 +21,8 @@ Gram = Callable[[Codes, Codes, Array, tuple[int, int]], Array]
 #: A feature that fewer than this share of the answers have is counted pair by pair, which costs less than a column.
 _RARE = 1 / 9
 _LEAST = 1e-12
+#: So that answers which all say the same are found to be the same.
+_BARELY = 1.001
 _CELLS = 2_000_000
 
 
@@ -36,11 +38,11 @@ def cosines(one: PromptHabits, share: Array, gram: Gram) -> Array:
     total = float(share.sum())
     kinds = len(KINDS)
     holders = np.bincount(one.column, share[one.row], len(one.features))
-    weight = np.log(np.maximum(total / np.maximum(holders, _LEAST), 1.0))
+    weight = np.log(np.maximum(total / np.maximum(holders, _LEAST), 1.0) * _BARELY)
     kind = kind_of(one.features)
     place = one.row * kinds + kind[one.column]
-    squares = np.bincount(place, weight[one.column], m * kinds).reshape(m, kinds)
-    squares += one.alone * np.log(np.maximum(total / np.maximum(share, _LEAST), 1.0))[:, None]
+    squares = np.bincount(place, weight[one.column], m * kinds).astype(np.float64).reshape(m, kinds)
+    squares += one.alone * np.log(np.maximum(total / np.maximum(share, _LEAST), 1.0) * _BARELY)[:, None]
     voting = np.maximum((squares > _LEAST).sum(axis=1), 1)
     scale = 1 / np.sqrt(np.maximum(squares, _LEAST) * voting[:, None])
     value = np.sqrt(weight)[one.column] * scale.ravel()[place]
@@ -82,13 +84,15 @@ def sparse_gram(row: Codes, column: Codes, value: Array, shape: tuple[int, int])
 
 
 def gram_on(device: str) -> Gram:
-    """How row products are taken on a device: "cpu" or one that torch knows, such as "cuda".
+    """How row products are taken on a device: "cpu", or "cuda" ("cuda:1" for the second).
 
     Raises:
-        InputError: torch is not installed, or does not find the device.
+        InputError: another device, torch is not installed, or does not find the device.
     """
     if device == "cpu":
         return sparse_gram
+    if device.partition(":")[0] != "cuda":
+        raise InputError(f"device {device!r} is unknown", "Give cpu or cuda.")
     try:
         import torch
     except ImportError as error:
@@ -98,7 +102,8 @@ def gram_on(device: str) -> Gram:
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"PyTorch cannot use device {device!r}: {error}", "Use the cpu.") from error
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(f"PyTorch cannot use device {device!r}: {reason}", "Use the cpu.") from error
 
     def dense_gram(row: Codes, column: Codes, value: Array, shape: tuple[int, int]) -> Array:
         shared = np.bincount(column, minlength=shape[1]) > 1

@@ -8,7 +8,8 @@ over prompts that all three answered: how far the student went from where the co
 control enters only as one that does not learn from the teacher, so the student need not be made of it; a student that
 gives the teacher's answers to a share of the prompts and the control's to the rest has exactly that share, weighted by
 the room that a prompt leaves. The ceiling is 1, the same text, unless the teacher answered several times: then it is
-the similarity of its own samples, and 1 means as alike to the teacher as the teacher is to itself. An answer made
+the similarity of its own samples, and 1 means as alike to the teacher as the teacher is to itself, whether a student
+copies one of them or answers anew. Answers that are the same have one vote in what is ordinary. An answer made
 of both models' sentences is scaled to its share of them (`gains`).
 
 A share is what the answers are consistent with; it is no proof of training.
@@ -16,6 +17,7 @@ A share is what the answers are consistent with; it is no proof of training.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -24,10 +26,12 @@ import numpy as np
 
 from hydrometer.errors import InputError
 from hydrometer.findings import Estimate, Finding
-from hydrometer.kinship.clones import CLONE_PROMPTS, find_clones
+from hydrometer.kinship.clones import CLONE_PROMPTS, Clones, find_clones
 from hydrometer.kinship.cosines import gram_on
-from hydrometer.kinship.pairs import FEWEST_MODELS, all_habits, each_prompt, similarities
-from hydrometer.stats import RESAMPLES, Array, percentile_interval
+from hydrometer.kinship.habits import PromptHabits
+from hydrometer.kinship.pairs import FEWEST_MODELS, Similarities, all_habits, each_prompt, similarities
+from hydrometer.kinship.words import Hashes, mixed
+from hydrometer.stats import RESAMPLES, Array, Codes, percentile_interval
 
 if TYPE_CHECKING:
     from hydrometer.response_table import ResponseTable
@@ -41,6 +45,7 @@ LEAST_ROOM = 0.02
 #: Share of the room from which on an answer is taken to be made of teacher and control alone.
 MOSTLY = 0.5
 _CHUNK = 500
+_SALT = np.uint64(0x5EED)
 
 
 class Dose(Finding):
@@ -78,18 +83,21 @@ class Contrast:
         control: of control and teacher.
         between: of student and control.
         own: of the teacher's own samples, NaN where it has one.
+        prompt: indices into the table's prompts.
     """
 
     student: Array
     control: Array
     between: Array
     own: Array
+    prompt: Codes
 
 
 def contrast(table: ResponseTable, student: str, teacher: str, control: str) -> Contrast:
     """Similarities of three models on the prompts that all three answered.
 
-    Where fewer models answered than can show what is ordinary, similarities are raw.
+    What is ordinary is read off the other models, the three having one vote: else what the student shares with the
+    teacher would pass for what everybody says. Where too few others answered, similarities are raw.
 
     Raises:
         InputError: a name that is not in the set or is given twice.
@@ -98,17 +106,67 @@ def contrast(table: ResponseTable, student: str, teacher: str, control: str) -> 
     if len({s, t, c}) < 3:
         raise InputError("student, teacher and control are not three models", "Give three different names")
     gram = gram_on("cpu")
-    clones = find_clones(islice(all_habits(table), CLONE_PROMPTS), len(table.models), gram)
-    rows = []
-    for found in each_prompt(table, lambda one: similarities(one, clones, gram)):
+    found_clones = find_clones(islice(all_habits(table), CLONE_PROMPTS), len(table.models), gram)
+    clones = Clones(merged(found_clones.group, [(s, t), (s, c)]))
+
+    def measure(one: PromptHabits) -> tuple[Similarities, float, float]:
+        keys = answer_keys(one)
+        found = similarities(one, alike_here(one, keys, clones), gram)
+        return found, copied(one, keys, s, t), copied(one, keys, c, t)
+
+    rows, prompts = [], []
+    for found, student_copies, control_copies in each_prompt(table, measure):
         place = {int(model): number for number, model in enumerate(found.present)}
         if not {s, t, c} <= place.keys():
             continue
         i, j, k = place[s], place[t], place[c]
-        enough = len(place) >= FEWEST_MODELS
+        enough = len(place) >= FEWEST_MODELS + 2
         alike = found.residual if enough else found.raw
-        rows.append((alike[i, j], alike[k, j], alike[i, k], found.resampled[j] if enough else np.nan))
-    return Contrast(*np.array(rows, dtype=np.float64).reshape(-1, 4).T)
+        own = float(found.resampled[j]) if enough else np.nan
+        spare = 1 - own if np.isfinite(own) else 0.0
+        rows.append((alike[i, j] - student_copies * spare, alike[k, j] - control_copies * spare, alike[i, k], own))
+        prompts.append(found.prompt)
+    of_student, of_control, between, of_teacher = np.array(rows, dtype=np.float64).reshape(-1, 4).T
+    return Contrast(of_student, of_control, between, of_teacher, np.array(prompts, dtype=np.int64))
+
+
+def answer_keys(one: PromptHabits) -> Hashes:
+    """A number for each answer, the same for answers with the same features, shape (m,); 0 for one without any."""
+    keys = np.zeros(len(one.answer_model), dtype=np.uint64)
+    np.add.at(keys, one.row, mixed(one.features, _SALT)[one.column])
+    return keys
+
+
+def alike_here(one: PromptHabits, keys: Hashes, clones: Clones) -> Clones:
+    """Clones, with the models of which two answers to this prompt are the same.
+
+    A student that takes some answers from another model of the set would make its own and that model's answers look
+    like what everybody says; like clones, they have one vote between them.
+    """
+    order = np.argsort(keys, kind="stable")
+    key, model = keys[order], one.answer_model[order]
+    same = (key[1:] == key[:-1]) & (key[1:] > 0)
+    return Clones(merged(clones.group, zip(model[:-1][same].tolist(), model[1:][same].tolist(), strict=True)))
+
+
+def merged(group: Codes, pairs: Iterable[tuple[int, int]]) -> Codes:
+    """Groups of models, shape (n,), with each pair of models in one."""
+    group = group.copy()
+    for a, b in pairs:
+        low, high = sorted((int(group[a]), int(group[b])))
+        group[group == high] = low
+    return group
+
+
+def copied(one: PromptHabits, keys: Hashes, model: int, teacher: int) -> float:
+    """Share of the pairs of a model's and the teacher's answers to a prompt that are one and the same answer.
+
+    Where the teacher answered several times, a copy is one of these answers and no more like the teacher than they are
+    like each other: the pair of a copy and its original is left out.
+    """
+    mine, theirs = keys[one.answer_model == model], keys[one.answer_model == teacher]
+    same = (mine[:, None] == theirs[None, :]) & (mine[:, None] > 0)
+    return float(same.mean()) if same.size else 0.0
 
 
 def dose(table: ResponseTable, student: str, teacher: str, control: str, *, seed: int = 0) -> Dose:
@@ -183,8 +241,8 @@ def _notes(found: Contrast, sampled: bool, models: int) -> list[str]:
         notes.append(
             "the teacher answered once, so 1 means its very words; another sample of the teacher itself stays below 1"
         )
-    if models < FEWEST_MODELS:
-        notes.append(f"{models} models do not show what is ordinary: raw similarities are compared")
+    if models < FEWEST_MODELS + 2:
+        notes.append(f"{models - 3} other models do not show what is ordinary: raw similarities are compared")
     return notes
 
 

@@ -151,6 +151,16 @@ class Tally:
         )
 
 
+def require_level(level: float) -> None:
+    """Refuse a level that is no chance.
+
+    Raises:
+        InputError: it is not between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise InputError(f"The level is {level:g}", "The level must be between 0 and 1, as 0.01")
+
+
 def thinned(texts: tuple[str, ...], rng: np.random.Generator) -> tuple[str, ...]:
     """At most `MOST_SAMPLES` of the answers, at random, in their order."""
     if len(texts) <= MOST_SAMPLES:
@@ -167,22 +177,20 @@ def never_vary(counts: Counts) -> str:
     )
 
 
-def notes_on(counts: Counts, a: str, b: str) -> tuple[str, ...]:
-    """A line for everything that was left out or is out of the ordinary."""
+def notes_on(counts: Counts) -> tuple[str, ...]:
+    """A line for all that was left out or is out of the ordinary, but for empty answers, which the set's notes name."""
     notes = []
     if counts.too_few:
-        notes.append(f"{counts.too_few} prompts are left out: fewer than 2 answers that are not empty")
-    if any(counts.empty):
-        notes.append(
-            f"Empty answers are left out, for they may be outages: {counts.empty[0]} of {a}, {counts.empty[1]} of {b}"
-        )
+        what = "1 prompt is" if counts.too_few == 1 else f"{counts.too_few} prompts are"
+        notes.append(f"{what} left out: fewer than 2 answers that are not empty")
     if counts.repeated:
         notes.append(
             f"At {counts.repeated} of {counts.prompts} prompts each model gave one text again and again, the same as "
             f"the other at {counts.agreeing}; repeats from a cache would count as independent draws"
         )
     if counts.copied:
-        notes.append(f"At {counts.copied} prompts both gave the same texts: copies do, independent draws seldom")
+        where = f"{counts.copied} prompt{'s' * (counts.copied != 1)}"
+        notes.append(f"At {where} both gave the same texts: copies do, independent draws seldom")
     if counts.thinned:
         notes.append(f"{counts.thinned} answers are left out: at most {MOST_SAMPLES} of a model to a prompt are used")
     return tuple(notes)

@@ -24,7 +24,7 @@ import numpy as np
 
 from hydrometer.errors import InputError
 from hydrometer.findings import Estimate, Finding
-from hydrometer.kinship.resampling import discoveries, mean_similarity, resampled_similarity, square
+from hydrometer.kinship.resampling import mean_similarity, resampled_similarity, square
 from hydrometer.stats import Array, Codes, percentile_interval
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from hydrometer.kinship.relations import Relations
 
 RESAMPLES = 1000
-LEVEL = 0.05
 #: Two samples of one model are taken to share at least so much, lest a ratio to nearly nothing decide.
 LEAST_CEILING = 0.05
 #: Models more alike than this are not both among the models from which the second search begins.
@@ -130,8 +129,7 @@ def population(
     The intervals span two sources of doubt. The prompts are resampled, with the shares held fixed: at the optimum
     they do not matter to first order, and a search anew in each resample would find diversity in its noise. And a
     verdict that hardly ever accuses falsely leaves true relations out, so the end of less diversity counts, beside
-    the supported ones, all that stand at the same rate of false discoveries (Benjamini and Hochberg 1995). Relations
-    too weak even for that are in neither end.
+    the supported ones, all that are inconclusive, at their estimates.
 
     Args:
         pairs: residual similarities by block of prompts.
@@ -186,7 +184,7 @@ def relatedness(pairs: PairBlocks, relations: Relations, *, lenient: bool = Fals
     Args:
         pairs: residual similarities by block of prompts.
         relations: verdicts on the same pairs.
-        lenient: beside supported relations, count those that stand when the rate of false discoveries is corrected for.
+        lenient: beside supported relations, count the inconclusive ones.
     """
     n = len(pairs.models)
     same = np.arange(n)
@@ -194,7 +192,9 @@ def relatedness(pairs: PairBlocks, relations: Relations, *, lenient: bool = Fals
         same[list(group)] = min(group)
     a, b = np.triu_indices(n, 1)
     first = (same[a] == a) & (same[b] == b)
-    counts = first & (discoveries(relations, LEVEL) if lenient else np.asarray(relations.verdict) == "supported")
+    verdict = np.asarray(relations.verdict)
+    open_ = (verdict == "inconclusive") & (np.nan_to_num(relations.estimate) > 0)
+    counts = first & ((verdict == "supported") | (open_ & lenient))
     columns = np.flatnonzero(counts)
     ends = np.stack([a[columns], b[columns]])
     known = np.isfinite(pairs.resampled)

@@ -24,7 +24,6 @@ from typing import Literal
 
 import numpy as np
 
-from hydrometer.errors import InputError
 from hydrometer.findings import Finding
 from hydrometer.kinship.answer_kernels import (
     BUCKETS,
@@ -36,7 +35,7 @@ from hydrometer.kinship.answer_kernels import (
     prepared,
     standardised,
 )
-from hydrometer.kinship.draws import MOST_SAMPLES, Counts, Draws, Tally, never_vary, notes_on
+from hydrometer.kinship.draws import MOST_SAMPLES, Counts, Draws, Tally, never_vary, notes_on, require_level
 from hydrometer.kinship.two_sample import STATISTICS
 from hydrometer.stats import Array
 
@@ -155,6 +154,15 @@ def e_values(draws: Iterable[Draws], seed: int = 0) -> Iterator[Step]:
             yield Step(prompt=prompt.prompt, log_e=bettors.log_e)
 
 
+def e_text(log_e: float) -> str:
+    """An e-value in three digits, from its natural logarithm, however large or small."""
+    if abs(log_e) < math.log(1e6):
+        value = math.exp(log_e)
+        return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+    power = math.floor(log_e / math.log(10))
+    return f"{math.exp(log_e - power * math.log(10)):.1f}e{power:+d}"
+
+
 def same_model_stream(draws: Iterable[Draws], a: str, b: str, *, level: float = 0.01, seed: int = 0) -> SameModelStream:
     """Test whether two models answer alike, with evidence that is valid at any stopping time.
 
@@ -168,8 +176,7 @@ def same_model_stream(draws: Iterable[Draws], a: str, b: str, *, level: float = 
     Raises:
         InputError: nothing can be compared, or the level is not between 0 and 1.
     """
-    if not 0 < level < 1:
-        raise InputError(f"The level is {level:g}", "Give a level between 0 and 1")
+    require_level(level)
     tally = Tally()
     path = tuple(e_values(tally.screened(draws), seed))
     tally.require(a, b)
@@ -181,12 +188,12 @@ def same_model_stream(draws: Iterable[Draws], a: str, b: str, *, level: float = 
     if counts.repeated == counts.prompts:
         verdict, reason = "inconclusive", never_vary(counts)
     elif crossed is not None:
-        verdict, reason = "differ", f"the e-value reached 1 / {level:g} after {crossed} of {len(path)} rounds"
+        verdict, reason = "differ", f"the e-value reached {1 / level:.4g} after {crossed} of {len(path)} rounds"
     else:
         verdict, reason = (
             "inconclusive",
             (
-                f"the e-value never reached 1 / {level:g} in {len(path)} rounds (log e is now {path[-1].log_e:.2f}). "
+                f"the e-value never reached {1 / level:.4g} in {len(path)} rounds (now {e_text(path[-1].log_e)}). "
                 "More prompts may be added at any time; without --sequential the same answers can speak for sameness"
             ),
         )
@@ -203,5 +210,5 @@ def same_model_stream(draws: Iterable[Draws], a: str, b: str, *, level: float = 
         seed=seed,
         path=path,
         counts=counts,
-        notes=notes_on(counts, a, b),
+        notes=notes_on(counts),
     )

@@ -72,11 +72,15 @@ class Evidence(Finding):
     Attributes:
         a: first model.
         b: second model.
-        prompts: those that carry it most, the strongest first.
+        prompts: of those that carry it most, the ones with rare phrases first; the strongest first.
+        alike: groups of prompts on which the two are more alike than expected of them.
+        of: groups of prompts that both answered; a group is one prompt, or several where there are more than 256.
     """
 
     a: str
     b: str
+    alike: int
+    of: int
     prompts: tuple[SharedPrompt, ...]
 
 
@@ -85,7 +89,8 @@ def evidence(
 ) -> list[Evidence]:
     """The prompts that carry some pairs' relations most, and what their answers share there.
 
-    Which prompts those are is known from `residual_pairs`; only their answers are read again.
+    Prompts on which the two share a rare phrase come before those where only many small habits add up. Which prompts
+    carry it is known from `residual_pairs`; only their answers are read again.
 
     Args:
         table: the answers.
@@ -104,7 +109,7 @@ def evidence(
     ends = [(table.find(a), table.find(b)) for a, b in wanted]
     places = [int(pair_index(np.array(sorted(pair)), n)[0]) for pair in ends]
     for number, place in enumerate(places):
-        for prompt in pairs.strongest[place, :prompts].tolist():
+        for prompt in pairs.strongest[place].tolist():
             sought.setdefault(prompt, []).append(number)
     for part in _parts(table, [prompt for prompt in sought if prompt >= 0]):
         prompt = int(part["prompt"][0])
@@ -112,10 +117,15 @@ def evidence(
             rank = pairs.strongest[places[number]].tolist().index(prompt)
             carried = float(pairs.carried[places[number], rank])
             found[number, rank] = _shared(table, part, prompt, ends[number], carried)
-    return [
-        Evidence(a=a, b=b, prompts=tuple(found[number, rank] for rank in range(prompts) if (number, rank) in found))
-        for number, (a, b) in enumerate(wanted)
-    ]
+    told = []
+    for number, (a, b) in enumerate(wanted):
+        ranks = [rank for rank in range(STRONGEST) if (number, rank) in found]
+        kept = sorted(ranks, key=lambda rank: (not found[number, rank].phrases, rank))[:prompts]
+        answered = pairs.common[:, places[number]] > 0
+        alike = answered & (pairs.residual[:, places[number]] > 0)
+        shown = tuple(found[number, rank] for rank in kept)
+        told.append(Evidence(a=a, b=b, alike=int(alike.sum()), of=int(answered.sum()), prompts=shown))
+    return told
 
 
 def _parts(table: ResponseTable, prompts: Sequence[int]) -> Iterator[pl.DataFrame]:

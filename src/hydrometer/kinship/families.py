@@ -7,8 +7,9 @@ is where a typical link can no longer be told from that of unrelated models, it 
 strong pair cannot chain two families together.
 
 The support of a group is the share of resamples of the prompts in which exactly the same group appears as a clade of
-the dendrogram (Felsenstein 1985). A family is a largest group all of whose joins count and that more than half of the
-resamples repeat, the majority rule of consensus trees (Margush and McMorris 1981).
+the dendrogram (Felsenstein 1985). A family is a largest group all of whose joins count, in which every model has a
+supported relation, and that more than half of the resamples repeat, the majority rule of consensus trees (Margush and
+McMorris 1981).
 """
 
 from __future__ import annotations
@@ -123,7 +124,9 @@ def families(pairs: PairBlocks, relations: Relations, *, seed: int = 0, resample
     below = dendrogram.members()
     order = leaf_order(dendrogram, square(estimate, n, 0.0))
     place = np.argsort(order)
-    groups = _largest([n + int(join) for join in np.flatnonzero(counting & (support > MAJORITY))], below)
+    supported = square(np.asarray(relations.verdict) == "supported", n, False)
+    tied = np.array([supported[np.ix_(leaves, leaves)].any(axis=1).all() for leaves in below[n:]], dtype=bool)
+    groups = _largest([n + int(join) for join in np.flatnonzero(counting & tied & (support > MAJORITY))], below)
     groups.sort(key=lambda node: (-len(below[node]), int(place[below[node]].min())))
     prompts = pairs.common.sum(axis=0)
     found = []

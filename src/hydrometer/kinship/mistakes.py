@@ -9,9 +9,11 @@ in which a rare mistake in common weighs more than a popular one. A pair's own v
 of it, and clones have one vote between them.
 
 Models of like ability fall for like distractors, however unrelated (Kim et al. 2025). So the votes of models count a
-second time, by nearness in ability, exp(-distance of the accuracies in standard deviations), and in a dyadic regression
-over all pairs each model has a level and a slope on that nearness, which are taken out: a pair is centred on what
-unrelated models at its distance have in common. Pairs that stand out (Tukey's biweight) have no say in it.
+second time, by nearness in ability, exp(-distance of the accuracies in standard deviations). And few voters show the
+pull of distractors but roughly: what they do not show is shared by all that are strongly drawn to it. So in a dyadic
+regression over all pairs each model has a level and a slope on nearness, and the products of both models' traits (their
+accuracy, and how far they follow the crowd) have coefficients; all of it is taken out. A pair is centred on what
+unrelated models of such traits have in common. Pairs that stand out have little say in it (Huber's weights).
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hydrometer.kinship.capa import Capa, capa
-from hydrometer.kinship.choices import Votes, coefficients, nearness, residual_products
+from hydrometer.kinship.choices import POPULARITIES, Votes, coefficients, nearness, residual_products, standard
 from hydrometer.kinship.pairs import MAX_BLOCKS, MIN_BLOCKS, PairBlocks
 from hydrometer.kinship.predictions import Predictions
 from hydrometer.kinship.relations import Relations, relate
@@ -36,16 +38,17 @@ Mask = NDArray[np.bool_]
 FEWEST_BOTH_WRONG = 10
 #: Fewer items in common than this: inconclusive.
 FEWEST_ITEMS = 10
-#: Fewer models than this leave little to tell a pair's own mistakes from common ones.
-FEWEST_MODELS = 5
+#: With fewer models the regression has about as many coefficients as there are pairs, and leaves nothing of them.
+FEWEST_MODELS = 7
 #: Share of equal choices, on the items that one of two models got wrong, from which on they count as one.
 CLONE = 0.9
-#: Strength of the prior that a model has no effect, in pairs.
-_RIDGE = 0.1
-_BIWEIGHT = 4.685
+#: Strength of the prior that a model has no level, and no slope on nearness, of its own, in pairs.
+_LEVEL_RIDGE, _SLOPE_RIDGE = 0.1, 1.0
+#: Huber's constant: 95 % efficient where no pair stands out.
+_HUBER = 1.345
 #: Cells of a table of blocks and pairs that fit easily in memory: 256 blocks at up to 395 models.
 _BLOCK_CELLS = 20_000_000
-_ABSOLUTE_ROUNDS, _BIWEIGHT_ROUNDS = 15, 15
+_ROUNDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +169,13 @@ def mistake_pairs(predictions: Predictions, *, seed: int = 0) -> PairBlocks:
         seed: draws the items from which coefficients are fitted, and deals items to blocks.
 
     Returns:
-        Pairs that are both wrong on fewer than `FEWEST_BOTH_WRONG` items have no common items there.
+        Pairs that are both wrong on fewer than `FEWEST_BOTH_WRONG` items have no common items there, and no pair has
+        where there are fewer than `FEWEST_MODELS` models, clones being one: so nothing is said of them.
     """
     rng = np.random.default_rng(seed)
     plain = agreement(predictions)
-    upper = np.triu_indices(len(predictions.models), 1)
+    n = len(predictions.models)
+    upper = np.triu_indices(n, 1)
     clones = _clones(predictions, plain)
     rates = accuracy(predictions).estimate
     votes = Votes(predictions, clones, rates)
@@ -179,7 +184,7 @@ def mistake_pairs(predictions: Predictions, *, seed: int = 0) -> PairBlocks:
     dealt = rng.permutation(len(predictions.items)) % blocks
     products = np.zeros((blocks, len(upper[0])), dtype=np.float32)
     common = np.zeros_like(products)
-    size = np.zeros((len(predictions.models),) * 2)
+    size = np.zeros((n, n))
     for block in range(blocks):
         items = np.flatnonzero(dealt == block)
         product, squares, there = residual_products(votes, fitted, items)
@@ -187,25 +192,30 @@ def mistake_pairs(predictions: Predictions, *, seed: int = 0) -> PairBlocks:
         common[block] = (there @ there.T)[upper]
         size += squares @ there.T
     told = (plain.items >= FEWEST_ITEMS) & (plain.both_wrong >= FEWEST_BOTH_WRONG)
-    told &= (size[upper] > 0) & (size.T[upper] > 0)
+    told &= (size[upper] > 0) & (size.T[upper] > 0) & (voices(n, clones) >= FEWEST_MODELS)
     total = np.where(told, common.sum(axis=0, dtype=np.float64), 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         scale = np.where(told, total / np.sqrt(size[upper] * size.T[upper]), 0.0)
     residual = products * scale.astype(np.float32)
     common *= told
-    residual -= _expected(residual, total, rates)
+    residual -= _expected(residual, total, rates, fitted[:, :POPULARITIES].sum(axis=1))
     return PairBlocks(
         predictions.models,
         residual,
         common,
         plain.same,
-        np.full(len(predictions.models), np.nan),
+        np.full(n, np.nan),
         clones,
     )
 
 
-def _expected(residual: Single, total: Array, accuracies: Array) -> Single:
-    """What likeness of ability and the two models' own levels explain of the sums of each block, shape as given.
+def voices(models: int, clones: tuple[tuple[int, ...], ...]) -> int:
+    """How many models there are, the clones of one being one."""
+    return models - sum(len(group) - 1 for group in clones)
+
+
+def _expected(residual: Single, total: Array, accuracies: Array, following: Array) -> Single:
+    """What two models' levels and traits explain of the sums of each block, shape as given.
 
     The weights of the regression are found on the whole and kept for every block, so that what is taken out of the
     blocks adds up to what is taken out of the whole.
@@ -214,45 +224,66 @@ def _expected(residual: Single, total: Array, accuracies: Array) -> Single:
         residual: sums of similarity, shape (blocks, pairs).
         total: common items, 0 for pairs that are left out, shape (pairs,).
         accuracies: of the models, shape (models,).
+        following: how far each model follows the crowd, shape (models,).
     """
-    n = len(accuracies)
-    upper = np.triu_indices(n, 1)
     told = total > 0
     if not told.any():
         return np.zeros_like(residual)
+    upper = np.triu_indices(len(accuracies), 1)
     near = nearness(accuracies)[upper]
+    products = _trait_products(accuracies, following)
     share = np.divide(1, total, out=np.zeros_like(total), where=told)
     mean = residual.sum(axis=0, dtype=np.float64) * share
     weights = told.astype(np.float64)
-    for turn in range(_ABSOLUTE_ROUNDS + _BIWEIGHT_ROUNDS):
-        left = mean - _fitted(mean[None], weights, near, n)[0]
+    for _ in range(_ROUNDS):
+        left = mean - _fitted(mean[None], weights, near, products)[0]
         scale = 1.4826 * float(np.median(np.abs(left[told])))
         if scale <= 0:
             break
-        if turn < _ABSOLUTE_ROUNDS:
-            weights = told / np.maximum(np.abs(left) / scale, 0.01)
-        else:
-            weights = told * np.maximum(0, 1 - (left / (_BIWEIGHT * scale)) ** 2) ** 2
-    return (_fitted(residual * share, weights, near, n) * total).astype(np.float32)
+        weights = told / np.maximum(np.abs(left) / (_HUBER * scale), 1.0)
+    return (_fitted(residual * share, weights, near, products) * total).astype(np.float32)
 
 
-def _fitted(values: Array | Single, weights: Array, near: Array, n: int) -> Array:
-    """Weighted ridge fit of a_i + a_j + (b_i + b_j) near_ij to values of all pairs, shape as given."""
+def _trait_products(accuracies: Array, following: Array) -> Array:
+    """Products of the traits of both models of a pair, each trait standardised, shape (3, pairs)."""
+    accuracy, follows = standard(accuracies), standard(following)
+    crossed = np.outer(accuracy, follows)
+    upper = np.triu_indices(len(accuracies), 1)
+    squares = np.stack([np.outer(accuracy, accuracy), np.outer(follows, follows), (crossed + crossed.T) / 2])
+    return np.asarray(squares[:, upper[0], upper[1]])
+
+
+def _fitted(values: Array | Single, weights: Array, near: Array, products: Array) -> Array:
+    """Weighted ridge fit of a_i + a_j + (b_i + b_j) near_ij + c . products_ij to all pairs, shape as given."""
+    n = round((1 + np.sqrt(1 + 8 * len(near))) / 2)
     upper = np.triu_indices(n, 1)
 
     def by_model(pairs: Array) -> Array:
         return np.asarray(square(pairs, n, 0.0).sum(axis=1), dtype=np.float64)
 
-    normal = _RIDGE * np.eye(2 * n)
+    normal = np.diag(np.repeat([_LEVEL_RIDGE, _SLOPE_RIDGE, _LEVEL_RIDGE], [n, n, len(products)]))
     for power, corner in enumerate(((0, 0), (0, n), (n, n))):
         part = square(weights * near**power, n, 0.0) + np.diag(by_model(weights * near**power))
         normal[corner[0] : corner[0] + n, corner[1] : corner[1] + n] += part
-    normal[n:, :n] = normal[:n, n:].T
-    right = np.stack([np.concatenate([by_model(weights * one), by_model(weights * near * one)]) for one in values])
+    for column, product in enumerate(products, start=2 * n):
+        normal[:n, column], normal[n : 2 * n, column] = by_model(weights * product), by_model(weights * near * product)
+    normal[2 * n :, 2 * n :] += (products * weights) @ products.T
+    lower = np.tril_indices(len(normal), -1)
+    normal[lower] = normal.T[lower]
+    right = np.stack(
+        [
+            np.concatenate([by_model(weights * one), by_model(weights * near * one), products @ (weights * one)])
+            for one in values
+        ]
+    )
     effects = np.linalg.solve(normal, right.T).T
-    level, slope = effects[:, :n], effects[:, n:]
+    level, slope = effects[:, :n], effects[:, n : 2 * n]
     return np.asarray(
-        level[:, upper[0]] + level[:, upper[1]] + (slope[:, upper[0]] + slope[:, upper[1]]) * near, dtype=np.float64
+        level[:, upper[0]]
+        + level[:, upper[1]]
+        + (slope[:, upper[0]] + slope[:, upper[1]]) * near
+        + effects[:, 2 * n :] @ products,
+        dtype=np.float64,
     )
 
 
@@ -277,6 +308,13 @@ def _both_right(predictions: Predictions) -> Codes:
 def _notes(predictions: Predictions, rates: Accuracy, plain: Agreement, pairs: PairBlocks) -> list[str]:
     names = predictions.models
     notes = [f"{', '.join(names[one] for one in group)} choose alike: clones, with one vote" for group in pairs.clones]
+    distinct = voices(len(names), pairs.clones)
+    if distinct < FEWEST_MODELS:
+        notes.append(
+            f"inconclusive for too few models: {distinct} cannot tell a pair's own mistakes from common ones, so there "
+            f"is no residual and only CAPA is given. Add at least {FEWEST_MODELS - distinct} unrelated "
+            f"model{'s' * (FEWEST_MODELS - distinct != 1)}"
+        )
     for share, words in ((1.0, "always right"), (0.0, "always wrong")):
         always = [name for name, rate in zip(names, rates.estimate, strict=True) if rate == share]
         if always:
@@ -284,19 +322,17 @@ def _notes(predictions: Predictions, rates: Accuracy, plain: Agreement, pairs: P
             notes.append(f"{words}: {len(always)} of {len(names)} models ({listing})")
     few = int((plain.items < FEWEST_ITEMS).sum())
     if few:
-        notes.append(f"inconclusive for fewer than {FEWEST_ITEMS} items in common: {few} of {len(plain.items)} pairs")
+        notes.append(f"inconclusive for fewer than {FEWEST_ITEMS} items in common: {few} of {_pairs(plain)}")
     rare = int(((plain.items >= FEWEST_ITEMS) & (plain.both_wrong < FEWEST_BOTH_WRONG)).sum())
     if rare:
         notes.append(
-            f"inconclusive for fewer than {FEWEST_BOTH_WRONG} items that both got wrong: {rare} of "
-            f"{len(plain.items)} pairs"
-        )
-    if len(names) < FEWEST_MODELS:
-        notes.append(
-            f"{len(names)} models say little about which mistakes are common; "
-            f"residual similarity wants {FEWEST_MODELS} or more"
+            f"inconclusive for fewer than {FEWEST_BOTH_WRONG} items that both got wrong: {rare} of {_pairs(plain)}"
         )
     return notes
+
+
+def _pairs(plain: Agreement) -> str:
+    return f"{len(plain.items)} pair{'s' * (len(plain.items) != 1)}"
 
 
 def _share(part: Array, whole: Array) -> Array:

@@ -161,6 +161,8 @@ def similarities(each: PromptHabits, clones: Clones, gram: Gram) -> Similarities
         gram: how products are taken.
     """
     one, present, place = answered(each)
+    if not len(present):
+        return Similarities(one.prompt, present, np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0))
     samples = np.bincount(place).astype(np.float64)
     votes = clones.votes(present)
     raw, own = mean_over_samples(cosines(one, (votes / samples)[place], gram), place, len(present))

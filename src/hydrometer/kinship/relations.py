@@ -41,7 +41,7 @@ class Relations:
         estimate: residual similarity, 0 for unrelated pairs, 1 for the same text; NaN without common prompts.
         low: lower end of the 95 % interval, NaN where there is none.
         high: upper end.
-        p: one-sided p-value in the null of unrelated pairs, NaN where the population is too small for one.
+        p: one-sided p-value in the null of unrelated pairs, NaN where models or prompts are too few for one.
         p_corrected: after Holm's correction over all pairs. Pairs that share a model depend on each other in ways that
             are not known, and each "supported" may be read as an accusation: so the chance of even one false one is
             held below the level, which Holm does under any dependence.
@@ -98,12 +98,12 @@ def relate(
 ) -> Relations:
     """Estimate, interval, p-value and verdict of each pair.
 
-    Supported: the corrected p-value is below `LEVEL` and the interval lies above 0. Not supported: the interval lies
-    below `SMALLEST`. Inconclusive: neither, or fewer than `FEWEST_PROMPTS` common prompts.
+    Supported: the corrected p-value is below `LEVEL`, or the two are clones, and the interval lies above 0. Not
+    supported: the interval lies below `SMALLEST`. Inconclusive: neither, or fewer than `FEWEST_PROMPTS` common prompts.
 
     Args:
         pairs: residual similarities by blocks of prompts.
-        intervals: whether to give intervals; without them a verdict rests on the p-value alone.
+        intervals: whether to give intervals; verdicts rest on them in any case.
         own: the first so many models are asked about and the rest is a reference: a pair with one of them is corrected
             for such pairs only. None: all are asked about.
         seed: for callers that pass one to every measure; nothing here is drawn.
@@ -115,22 +115,22 @@ def relate(
     voice = np.arange(n)
     for group in pairs.clones:
         voice[list(group)] = group[0]
+    first, second = np.triu_indices(n, 1)
     null = null_of(mean, voice)
-    p = null.p(mean)
-    low = high = np.full(len(mean), np.nan)
-    if intervals:
-        low, high = map(null.estimate, _interval(pairs, mean, common))
+    p = np.where(common >= FEWEST_PROMPTS, null.p(mean), np.nan)
+    low, high = map(null.estimate, _interval(pairs, mean, common))
     corrected = _corrected(p, voice, n if own is None else own)
     with np.errstate(invalid="ignore"):
-        supported = (corrected < LEVEL) & ((low > 0) | (not intervals))
+        supported = ((corrected < LEVEL) | (voice[first] == voice[second])) & (low > 0)
         rejected = ~supported & (high < SMALLEST)
     enough = common >= FEWEST_PROMPTS
+    unseen = np.full(len(mean), np.nan)
     verdict = np.select([supported & enough, rejected & enough], [SUPPORTED, NOT_SUPPORTED], INCONCLUSIVE)
     return Relations(
         pairs.models,
         null.estimate(mean),
-        low,
-        high,
+        low if intervals else unseen,
+        high if intervals else unseen,
         p,
         corrected,
         tuple(verdict.tolist()),

@@ -11,17 +11,18 @@ and three statistics are compared with what they are under such permutations:
 - `habits`: for each n-gram the difference of both models summed over all prompts, squared and divided by its
   variance: what one model does a little more often everywhere.
 
-MMD^2 is brought to unit variance over the permutations of each prompt, so no prompt dominates, and a prompt weighs the
-harmonic size m n / (m + n) of its samples. The test statistic is the largest of the three sums, standardised over the
-permutations; its p-value (1 + hits) / (1 + permutations) counts the permutations with as large a maximum. The observed
-labels are one of the permutations that set every scale, so the level holds exactly for any number of samples, and no
-correction for three statistics is needed.
+A kernel's MMD^2 is the mean over prompts in inverse proportion to their variance under permutations; the fewer the
+answers to a prompt, the more its variance is taken from all prompts of as many answers. Statistic, estimate, floor and detectable share are all of this one mean. The test
+statistic is the largest of the three, standardised over the permutations; its p-value (1 + hits) / (1 + permutations)
+counts the permutations with as large a maximum. The observed labels are one of the permutations that set every scale,
+so the level holds exactly for any number of samples, and no correction for three statistics is needed.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
 
@@ -36,13 +37,13 @@ from hydrometer.kinship.answer_kernels import (
     Prepared,
     arrangements,
     contrast_variance,
-    contrasts,
+    contrast_weights,
     mmd2,
     prepared,
     standardised,
     tail_p,
 )
-from hydrometer.kinship.draws import Counts, Draws, Tally, never_vary, notes_on, thinned
+from hydrometer.kinship.draws import Counts, Draws, Tally, never_vary, notes_on, require_level, thinned
 from hydrometer.stats import RESAMPLES, Array, crossed_bootstrap_sums, percentile_interval
 
 STATISTICS = (*WITHIN, "habits")
@@ -54,7 +55,13 @@ SMALL_SHARE = 0.01
 POWER = 0.8
 #: Samples that agree more than those of this share of permutations are no independent draws.
 TOO_ALIKE = 0.001
+#: Prompts are named that differ at this level, corrected for all of them.
+PROMPT_LEVEL = 0.05
 DIFFERENT_PROMPTS = 10
+#: Answers whose spectra are multiplied with their weights in one go.
+_PENDING = 1024
+#: Distances that the mean variance of all prompts counts for beside a prompt's own.
+_PRIOR = 20
 
 
 class Discrepancy(Finding):
@@ -62,11 +69,11 @@ class Discrepancy(Finding):
 
     Attributes:
         kernel: `characters` or `words`.
-        mmd2: mean unbiased MMD^2 over prompts, with the 95 % interval from resampling prompts. Kernels are 1 for two
-            equal texts, so it lies between about 0 and 2.
-        floor: what two samples of one and the same model stay below, but for a share `level` of cases.
+        mmd2: unbiased MMD^2, weighted mean over prompts, with the 95 % interval from resampling prompts. Kernels are 1
+            for two equal texts, so it lies between about 0 and 2; one model sampled twice gives 0 on average.
+        floor: what the MMD^2 of two samples of one and the same model stays below, but for a share `level` of cases.
         share: share of the variation of the answers to a prompt that is due to the model, MMD^2 / 4 over the pooled
-            variance (eta squared).
+            variance (eta squared, unbiased and so below 0 at times).
         detectable: share that so much data would have found with a power of 80 %; None where nothing varies.
         p: p-value of this kernel alone.
     """
@@ -84,12 +91,14 @@ class PromptDifference(Finding):
 
     Attributes:
         prompt: its id.
-        mmd2: unbiased MMD^2 under the kernel `words`.
+        kernel: under which its MMD^2 is larger.
+        mmd2: unbiased MMD^2 under that kernel.
         p: p-value of this prompt alone.
         p_corrected: corrected for all prompts (Westfall and Young 1993, single-step maximum).
     """
 
     prompt: str
+    kernel: str
     mmd2: float
     p: float
     p_corrected: float
@@ -101,9 +110,9 @@ class SameModel(Finding):
     Attributes:
         a: first model.
         b: second model.
-        verdict: `differ` where p is at most the level; `consistent` with one and the same model where it is above
-            and even a small difference, 1 % of the variation, would have been found and is outside the interval;
-            else `inconclusive`.
+        verdict: `differ` where p is at most the level; `consistent` with one and the same model where it is above,
+            a small difference, 1 % of the variation, would have been found and lies outside the interval, and no
+            difference lies inside; else `inconclusive`.
         reason: the verdict in words.
         p: of the largest of the three standardised statistics.
         statistic: which of the three that was.
@@ -111,7 +120,8 @@ class SameModel(Finding):
         permutations: permutations drawn.
         seed: of the random generator.
         discrepancies: effect, floor and sensitivity of each kernel.
-        most_different: the prompts that differ most, first the most different.
+        most_different: prompts that differ on their own at 5 % after correction for all, first the most different.
+        least_prompt_p: the least p-value that any one prompt can have with so many answers.
         counts: what was compared and left out.
         notes: what else a reader must know.
     """
@@ -127,53 +137,98 @@ class SameModel(Finding):
     seed: int
     discrepancies: tuple[Discrepancy, ...]
     most_different: tuple[PromptDifference, ...]
+    least_prompt_p: float
     counts: Counts
     notes: tuple[str, ...]
 
 
 class _Sums:
-    """Sums over prompts for every arrangement; memory does not grow with the number of prompts."""
+    """What is kept: a number for every prompt, kernel and arrangement, but of spectra sums alone."""
 
     def __init__(self, permutations: int) -> None:
         rows = permutations + 1
-        self.scaled = np.zeros((len(WITHIN), rows))
-        self.plain = np.zeros((len(WITHIN), rows))
         self.habits = np.zeros((rows, BUCKETS))
         self.variance = np.zeros(BUCKETS)
         self.largest = np.full(rows, -np.inf)
-        self.slope = np.zeros(len(WITHIN))
         self.orders = 0.0
+        self.most_orders = 0.0
         self.prompts: list[str] = []
-        self.observed: list[tuple[float, ...]] = []  # MMD^2 per kernel, pooled variance per kernel
+        self.raw: list[Array] = []  # MMD^2 per kernel and arrangement
+        self.pooled: list[tuple[float, ...]] = []  # pooled variance per kernel
+        self.answers: list[tuple[int, int]] = []
         self.single: list[tuple[float, float]] = []  # standardised maximum, its p
+        self._pending: list[tuple[Array, Array]] = []
 
     def add(self, prompt: str, one: Prepared, dealt: Array) -> None:
-        highest = np.full(len(dealt), -np.inf)
-        values, variances = [], []
-        for kernel, gram in enumerate(one.grams):
-            raw = mmd2(gram, dealt)
-            scaled = standardised(raw)
-            k = len(gram)
-            variance = 1 - float(gram.sum() - np.trace(gram)) / (k * (k - 1))
-            self.scaled[kernel] += one.size * scaled
-            self.plain[kernel] += raw
-            if scaled.any():
-                self.slope[kernel] += one.size * 4 * variance / float(raw.std())
-            highest = np.maximum(highest, scaled)
-            values.append(float(raw[0]))
-            variances.append(variance)
-        self.habits += one.size * contrasts(one, dealt)
+        raw = np.array([mmd2(gram, dealt) for gram in one.grams])
+        k = one.m + one.n
+        self.raw.append(raw)
+        self.pooled.append(tuple(1 - float(gram.sum() - np.trace(gram)) / (k * (k - 1)) for gram in one.grams))
+        self.answers.append((one.m, one.n))
+        self._pending.append((one.size * contrast_weights(one, dealt), one.spectra))
+        if sum(len(spectra) for _, spectra in self._pending) >= _PENDING:
+            self._flush()
         self.variance += one.size**2 * contrast_variance(one)
+        highest = np.max([standardised(values) for values in raw], axis=0)
         self.largest = np.maximum(self.largest, highest)
-        self.orders += _log_choices(one.m, one.n)
+        orders = _log_choices(one.m, one.n)
+        self.orders += orders
+        self.most_orders = max(self.most_orders, orders)
         self.prompts.append(prompt)
-        self.observed.append((*values, *variances))
         self.single.append((float(highest[0]), tail_p(highest)))
 
-    def statistics(self) -> Array:
-        """The three standardised statistics, shape (3, arrangements)."""
-        habits = (self.habits**2 / (self.variance + self.variance.mean() + np.finfo(float).tiny)).sum(axis=1)
-        return np.array([standardised(values) for values in (*self.scaled, habits)])
+    def _flush(self) -> None:
+        if self._pending:
+            weights, spectra = zip(*self._pending, strict=True)
+            self.habits += np.concatenate(weights, axis=1) @ np.concatenate(spectra)
+            self._pending = []
+
+    def habit_sums(self) -> Array:
+        """Squared differences of n-grams over their variances under every arrangement, shape (arrangements,)."""
+        self._flush()
+        return np.asarray((self.habits**2 / (self.variance + self.variance.mean() + np.finfo(float).tiny)).sum(axis=1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Mean:
+    """The weighted mean MMD^2 of one kernel.
+
+    Attributes:
+        dealt: under each arrangement, shape (arrangements,).
+        columns: weighted MMD^2, weighted pooled variance and weight of each prompt, shape (prompts, 3).
+    """
+
+    dealt: Array
+    columns: Array
+
+    @property
+    def variance(self) -> float:
+        """Weighted mean of the pooled variances."""
+        total = self.columns.sum(axis=0)
+        return float(total[1] / total[2]) if total[2] else 0.0
+
+
+def _mean_over_prompts(raw: Array, pooled: Array, answers: Array) -> _Mean:
+    """Prompts weighed by inverse variance; those at which the kernel tells no two arrangements apart by nothing.
+
+    A prompt's own variance rests on k (k - 3) / 2 free distances between its k answers. It grows with a difference, so
+    where it counts for much it hides one: it is mixed with the mean of all as if that were `_PRIOR` more of them.
+
+    Args:
+        raw: MMD^2, shape (prompts, arrangements).
+        pooled: pooled variances, shape (prompts,).
+        answers: of A and of B, shape (prompts, 2).
+    """
+    spread = raw.std(axis=1)
+    varies = spread > TIE * np.maximum(1.0, np.abs(raw).max(axis=1))
+    count = answers.sum(axis=1)
+    size = answers.prod(axis=1) / count
+    own = (spread * size) ** 2
+    free = count * (count - 3) / 2
+    shrunk = (free * own + _PRIOR * (own[varies].mean() if varies.any() else 1.0)) / (free + _PRIOR)
+    weights = np.where(varies, size**2 / shrunk, 0.0)
+    weights /= max(float(weights.sum()), np.finfo(float).tiny)
+    return _Mean(weights @ raw, np.stack([weights * raw[:, 0], weights * pooled, weights], axis=1))
 
 
 def _log_choices(m: int, n: int) -> float:
@@ -197,10 +252,11 @@ def same_model(
     Raises:
         InputError: nothing can be compared, or the level is beyond what so many permutations can show.
     """
-    if not 1 / (permutations + 1) <= level < 1:
+    require_level(level)
+    if level < 1 / (permutations + 1):
         raise InputError(
             f"A level of {level:g} cannot be reached with {permutations} permutations",
-            f"Give a level of at least {1 / (permutations + 1):.2g} and below 1, or more permutations",
+            f"Give a level of at least {1 / (permutations + 1):.2g}, or more permutations",
         )
     rng = np.random.default_rng(seed)
     tally, sums = Tally(), _Sums(permutations)
@@ -210,15 +266,24 @@ def same_model(
         ready = prepared(thin.a, thin.b)
         sums.add(one.prompt, ready, arrangements(ready.m, ready.n, permutations, rng))
     tally.require(a, b)
-    statistics = sums.statistics()
+    counts = tally.counts()
+    raw, pooled, answers = np.array(sums.raw), np.array(sums.pooled), np.array(sums.answers)
+    means = [_mean_over_prompts(raw[:, kernel], pooled[:, kernel], answers) for kernel in range(len(WITHIN))]
+    statistics = np.array([standardised(values) for values in (*(mean.dealt for mean in means), sums.habit_sums())])
     largest = statistics.max(axis=0)
     p = tail_p(largest)
-    counts = tally.counts()
     threshold = float(np.quantile(largest, 1 - level, method="higher"))
-    prompts = np.arange(counts.prompts)
-    resampled = crossed_bootstrap_sums(np.array(sums.observed), [prompts], RESAMPLES, seed)
+    clusters = [np.arange(counts.prompts)]
     discrepancies = tuple(
-        _discrepancy(kernel, sums, resampled, statistics[kernel], threshold, level) for kernel in range(len(WITHIN))
+        _discrepancy(
+            name,
+            mean,
+            crossed_bootstrap_sums(mean.columns, clusters, RESAMPLES, seed),
+            threshold,
+            level=level,
+            p=tail_p(statistic),
+        )
+        for name, mean, statistic in zip(WITHIN, means, statistics, strict=False)
     )
     too_alike = tail_p(-statistics[: len(WITHIN)].sum(axis=0)) <= TOO_ALIKE
     verdict, reason = _verdict(p, level, sums.orders, counts, discrepancies, too_alike=too_alike)
@@ -234,35 +299,27 @@ def same_model(
         seed=seed,
         discrepancies=discrepancies,
         most_different=_most_different(sums),
+        least_prompt_p=math.exp(-sums.most_orders),
         counts=counts,
-        notes=notes_on(counts, a, b),
+        notes=notes_on(counts),
     )
 
 
-def _discrepancy(
-    kernel: int, sums: _Sums, resampled: Array, statistic: Array, threshold: float, level: float
-) -> Discrepancy:
-    slope, spread = float(sums.slope[kernel]), float(sums.scaled[kernel].std())
-    n = len(sums.observed)
-
-    def mean_and_share(totals: Array) -> tuple[Array, Array]:
-        """Mean MMD^2, and a quarter of its sum over that of the pooled variances; sums in the order of `observed`."""
-        raw, variance = totals[..., kernel], totals[..., len(WITHIN) + kernel]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return raw / n, np.where(variance > 0, raw / (4 * variance), np.nan)
-
-    total = np.sum(sums.observed, axis=0)
-    mean, share = (
-        _estimate(float(value), values, n)
-        for value, values in zip(mean_and_share(total), mean_and_share(resampled), strict=True)
-    )
+def _discrepancy(name: str, mean: _Mean, resampled: Array, threshold: float, *, level: float, p: float) -> Discrepancy:
+    n = len(mean.columns)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means, shares = resampled[:, 0] / resampled[:, 2], resampled[:, 0] / (4 * resampled[:, 1])
+    around, variance = float(mean.dealt[0]), mean.variance
+    spread = float(mean.dealt.std())
+    share = around / (4 * variance) if variance > 0 else math.nan
+    reach = threshold + NormalDist().inv_cdf(POWER)
     return Discrepancy(
-        kernel=WITHIN[kernel],
-        mmd2=mean,
-        floor=float(np.quantile(sums.plain[kernel] / n, 1 - level, method="higher")),
-        share=share,
-        detectable=min(1.0, (threshold + NormalDist().inv_cdf(POWER)) * spread / slope) if slope > 0 else None,
-        p=tail_p(statistic),
+        kernel=name,
+        mmd2=_estimate(around, means, n),
+        floor=float(np.quantile(mean.dealt, 1 - level, method="higher")),
+        share=_estimate(share, shares, n),
+        detectable=min(1.0, reach * spread / (4 * variance)) if variance > 0 else None,
+        p=p,
     )
 
 
@@ -274,16 +331,17 @@ def _estimate(value: float, resampled: Array, n: int) -> Estimate:
 
 def _most_different(sums: _Sums) -> tuple[PromptDifference, ...]:
     order = sorted(range(len(sums.prompts)), key=lambda i: (-sums.single[i][0], i))
-    rows = len(sums.largest)
-    return tuple(
+    found = [
         PromptDifference(
             prompt=sums.prompts[i],
-            mmd2=sums.observed[i][1],
+            kernel=WITHIN[int(sums.raw[i][:, 0].argmax())],
+            mmd2=float(sums.raw[i][:, 0].max()),
             p=sums.single[i][1],
-            p_corrected=float((sums.largest >= sums.single[i][0] - TIE).sum() / rows),
+            p_corrected=float((sums.largest >= sums.single[i][0] - TIE).sum() / len(sums.largest)),
         )
         for i in order[:DIFFERENT_PROMPTS]
-    )
+    ]
+    return tuple(one for one in found if one.mmd2 > 0 and one.p_corrected <= PROMPT_LEVEL)
 
 
 def _verdict(
@@ -307,21 +365,40 @@ def _verdict(
 
 def _sameness(unseen: str, counts: Counts, discrepancies: tuple[Discrepancy, ...]) -> tuple[Verdict, str]:
     """What it is worth that no difference was seen."""
-    found = min((d.detectable for d in discrepancies if d.detectable is not None), default=1.0)
-    would = f"one that explains {found:.1%} of the variation of the answers would have been, with a power of 80 %"
+    kernels = [one for one in discrepancies if one.detectable is not None]
+    found = min((one.detectable for one in kernels if one.detectable is not None), default=1.0)
     if found > SMALL_SHARE:
         factor = found / SMALL_SHARE
         samples = min(counts.samples) / counts.prompts
         return "inconclusive", (
-            f"{unseen}, but only {would}. For {SMALL_SHARE:.0%} draw about {math.ceil(samples * factor)} samples a "
-            f"prompt in place of {samples:.3g}, or ask {math.ceil(counts.prompts * factor**2)} prompts in place of "
-            f"{counts.prompts}"
+            f"{unseen}, but only one that explains {_percent(found)} of the variation of the answers would have been, "
+            f"with a power of 80 %. For {_percent(SMALL_SHARE)} draw about {math.ceil(samples * factor)} samples a "
+            f"prompt in place of {samples:.3g}, or ask {math.ceil(counts.prompts * factor**2)} prompts in place of {counts.prompts}"
         )
-    sensitive = [d for d in discrepancies if d.detectable is not None and d.detectable <= SMALL_SHARE]
-    compatible = max(1.0 if d.share.high is None else d.share.high for d in sensitive)
-    if compatible > SMALL_SHARE:
+    for one in kernels:
+        if one.share.low is not None and one.share.low > 0:
+            return "inconclusive", (
+                f"{unseen} at this level, but the 95 % interval of the share of variation leaves out 0 "
+                f"({one.kernel}). Draw more samples, or ask more prompts"
+            )
+    sensitive = [one for one in kernels if one.detectable is not None and one.detectable <= SMALL_SHARE]
+    widest = max(sensitive, key=lambda one: _high(one.share))
+    if _high(widest.share) > SMALL_SHARE:
         return "inconclusive", (
-            f"{unseen}, but one that explains up to {compatible:.1%} of the variation of the answers is compatible "
-            "with them (upper end of the 95 % interval). Draw more samples, or ask more prompts"
+            f"{unseen}, but one that explains up to {_percent(_high(widest.share))} of the variation of the answers is "
+            f"compatible with them (upper end of the 95 % interval, {widest.kernel}). Draw more samples, or ask more "
+            "prompts"
         )
-    return "consistent", f"{unseen}; {would}, and one above {max(0.0, compatible):.1%} is not compatible with them"
+    seen = max(one.detectable for one in sensitive if one.detectable is not None)
+    return "consistent", (
+        f"{unseen}; one that explains {_percent(seen)} of the variation of the answers would have been, with a power "
+        f"of 80 %, and one above {_percent(max(0.0, _high(widest.share)))} is not compatible with them (95 % interval)"
+    )
+
+
+def _high(share: Estimate) -> float:
+    return 1.0 if share.high is None else share.high
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

@@ -3,7 +3,9 @@
 Texts are lowered and laid end to end as UTF-8 bytes. A word is a run of letters and digits, with apostrophes inside;
 Chinese, Japanese and Thai, which do not part their words by spaces, are cut into characters. A mark is a run of one
 and the same sign of punctuation, or of line breaks. The hash of a token is a polynomial in its bytes, read off two
-prefix sums, then mixed.
+prefix sums, then mixed. Before that, characters that do not show are taken out, and typographic quotes and dashes
+become those of a keyboard: whether a service sends one or the other says nothing about the model, and no word is to
+fall in two by what nobody sees.
 """
 
 from __future__ import annotations
@@ -25,6 +27,13 @@ _BASE = 0x9E3779B97F4A7C15
 _INVERSE = pow(_BASE, -1, 1 << 64)
 _PRIME_A = np.uint64(0x9E3779B97F4A7C15)
 _PRIME_B = np.uint64(0xC2B2AE3D27D4EB4F)
+#: Format characters and variation selectors.
+_UNSEEN = r"[\p{Cf}\x{FE00}-\x{FE0F}]"
+_PLAIN = {
+    **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u02bc", "'"),
+    **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033", '"'),
+    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"),
+}
 
 
 def _ascii_classes() -> Bytes:
@@ -78,10 +87,19 @@ def stream(texts: pl.Series, longest: int) -> Stream:
         texts: strings, shape (n,); null is read as empty.
         longest: characters of each text that are read.
     """
-    lowered = texts.fill_null("").str.head(longest).str.to_lowercase()
-    lowered = lowered.str.replace_all("’", "'", literal=True).str.replace_all("\x00", " ", literal=True)
+    lowered = _plain(texts.fill_null(""), longest).str.to_lowercase().str.replace_all("\x00", " ", literal=True)
     joined = ("\n" + "\x00\n".join(lowered.to_list()) + "\x00").encode() if len(texts) else b""
     return _cut(np.frombuffer(joined, dtype=np.uint8), len(texts))
+
+
+def _plain(texts: pl.Series, longest: int) -> pl.Series:
+    """The beginnings of texts, without what does not show and with quotes and dashes as on a keyboard."""
+    heads = texts.str.head(longest)
+    wide = heads.str.len_bytes() != heads.str.len_chars()
+    if not wide.any():
+        return heads
+    shown = texts.filter(wide).str.replace_all(_UNSEEN, "").str.head(longest)
+    return heads.scatter(wide.arg_true(), shown.str.replace_many(list(_PLAIN), list(_PLAIN.values())))
 
 
 @cache

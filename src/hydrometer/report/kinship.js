@@ -15,10 +15,12 @@
   const choose = find("choose");
   const kin = find("kin");
   const rows = [...Array(count).keys()];
-  const ends = [0, ...pairs.low, ...pairs.high, ...pairs.residual, ...(data.unrelated ?? [])].filter((end) => end !== null);
+  /* Copies do not set the scale; they reach beyond it. */
+  const scaling = rows.filter((row) => !pairs.clone[row]);
+  const ends = [0, ...["low", "high", "residual"].flatMap((key) => scaling.map((row) => pairs[key][row])), ...(data.unrelated ?? [])].filter((end) => end !== null);
   const low = ends.reduce((a, b) => Math.min(a, b));
   const high = ends.reduce((a, b) => Math.max(a, b), 0.1);
-  const at = (value) => `${(100 * (value - low) / (high - low)).toFixed(2)}%`;
+  const at = (value) => `${Math.min(100, (100 * (value - low)) / (high - low)).toFixed(2)}%`;
 
   function bar(item, row) {
     const svg = item.querySelector("svg");
@@ -30,7 +32,7 @@
       band.setAttribute("width", `${(100 * (data.unrelated[1] - data.unrelated[0]) / (high - low)).toFixed(2)}%`);
     } else band.remove();
     for (const end of ["x1", "x2"]) zero.setAttribute(end, at(0));
-    if (pairs.low[row] === null) line.remove();
+    if (pairs.low[row] === null || pairs.clone[row]) line.remove();
     else {
       line.setAttribute("x1", at(pairs.low[row]));
       line.setAttribute("x2", at(pairs.high[row]));
@@ -45,8 +47,8 @@
     item.classList.add(verdict.split(" ")[0]);
     part(item, "name").textContent = models[other];
     part(item, "residual").textContent = decimal(pairs.residual[row]);
-    part(item, "interval").textContent = range(row);
-    part(item, "verdict").textContent = `${verdict}, p ${pairs.p[row].startsWith("<") ? "" : "= "}${pairs.p[row]}, ${number(pairs.prompts[row])} prompts`;
+    part(item, "interval").textContent = pairs.low[row] === null ? "" : range(row);
+    part(item, "verdict").textContent = `${verdict}, p ${pairs.p[row].startsWith("<") ? "" : "= "}${pairs.p[row]}, ${number(pairs.prompts[row])} prompts${pairs.clone[row] ? "; nearly the same answers" : ""}`;
     bar(item, row);
     return item;
   }
@@ -64,11 +66,13 @@
     const article = find("shared").content.firstElementChild.cloneNode(true);
     const turned = one.b === model;
     const other = turned ? one.a : one.b;
-    part(article, "title").textContent = `What ${models[model]} and ${models[other]} share: prompt ${one.id}`;
-    part(article, "prompt").textContent = one.prompt;
+    part(article, "title").textContent = `What ${models[model]} and ${models[other]} share`;
+    part(article, "carried").textContent = one.carried;
+    part(article, "carried").hidden = !one.carried;
+    part(article, "prompt").textContent = one.asked;
     part(article, "phrases").textContent = one.phrases.length
-      ? `Shared, and used by so few of the other models: ${one.phrases.join(" · ")}`
-      : "No single rare phrase stands out.";
+      ? `Both write: ${one.phrases.join(" · ")}`
+      : "No single rare phrase: they share many small habits here.";
     part(article, "first").textContent = models[model];
     part(article, "second").textContent = models[other];
     mark(part(article, "a"), turned ? one.second : one.first);
@@ -211,6 +215,8 @@
     const tables = Object.entries(figure.tables).map(([name, columns]) => [name, tableRows(columns)]);
     const spec = { ...figure.spec, datasets: Object.fromEntries(tables) };
     const drawn = document.createElement("div");
+    drawn.className = "live-figure";
+    drawn.hidden = true;
     place.append(drawn);
     const { view } = await window.vegaEmbed(drawn, spec, { mode: "vega-lite", renderer: "canvas", actions: false, ast: true, defaultStyle: false, tooltip });
     view.addEventListener("click", (_event, item) => {
@@ -218,6 +224,7 @@
       const model = models.indexOf(name);
       if (model >= 0) open(model);
     });
+    drawn.hidden = false;
     place.dataset.drawn = "true";
   }
 
@@ -229,5 +236,12 @@
       draw(entry.target, figures.get(entry.target.dataset.figure));
     }
   }, { rootMargin: "400px" });
-  for (const place of document.querySelectorAll("[data-figure]")) seen.observe(place);
+  const sized = new ResizeObserver((entries) => {
+    for (const { target } of entries) target.parentElement.querySelector(".swipe").hidden = target.scrollWidth <= target.clientWidth;
+  });
+  for (const place of document.querySelectorAll("[data-figure]")) {
+    place.classList.add("live");
+    seen.observe(place);
+    sized.observe(place);
+  }
 })();

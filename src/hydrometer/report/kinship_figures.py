@@ -7,6 +7,7 @@ in grey.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -24,6 +25,7 @@ from hydrometer.report.figures import (
     short_names,
     wrapped,
 )
+from hydrometer.report.kinship_words import interval, p_value
 from hydrometer.report.visible import label
 from hydrometer.stats import Array
 
@@ -69,6 +71,7 @@ class Relative:
         high: upper end.
         p_corrected: p-value, corrected for the number of pairs; None where there is none.
         verdict: what it supports.
+        clone: whether the two give nearly the same answers.
     """
 
     model: int
@@ -77,6 +80,7 @@ class Relative:
     high: float | None
     p_corrected: float | None
     verdict: str
+    clone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,8 @@ class PopulationView:
         relatives: the nearest relatives of each model, nearest first.
         unrelated: the middle 95 % of the similarities of pairs without a supported relation; None for too few.
         prompts: how many prompts the models answered.
+        clones: (n, n) whether two models give nearly the same answers; they set no scale. None for none.
+        intervals: whether there are intervals.
     """
 
     names: Sequence[str]
@@ -104,6 +110,8 @@ class PopulationView:
     relatives: Sequence[Sequence[Relative]]
     unrelated: tuple[float, float] | None
     prompts: int
+    clones: NDArray[np.bool_] | None = None
+    intervals: bool = True
 
     def family_of(self) -> list[int]:
         """For each model the index of its family, -1 for none."""
@@ -132,11 +140,13 @@ def similarity_map(population: PopulationView) -> Figure:
     cell = min(46.0, max(4.0, 800 / n))
     residual, supported = population.residual[np.ix_(order, order)], population.supported[np.ix_(order, order)]
     away = ~np.eye(n, dtype=bool)
+    twin = np.zeros((n, n), dtype=bool) if population.clones is None else population.clones[np.ix_(order, order)] & away
     rows, columns = np.nonzero(away)
     values = [None if np.isnan(value) else round(float(value), 3) for value in residual[rows, columns]]
-    known = residual[away][~np.isnan(residual[away])]
+    scaled = residual[away & ~twin]
+    known = scaled[~np.isnan(scaled)]
     top = _round_up(float(np.quantile(known, _TOP_SHARE)) if len(known) else 0.0)
-    more = bool((known > top).any())
+    more = bool((residual[away] > top).any())
     tables: dict[str, Any] = {
         "cells": {"x": columns.tolist(), "y": rows.tolist(), "value": values},
         "models": {"at": list(range(n)), "name": [label(population.names[model], 200) for model in order]},
@@ -176,12 +186,19 @@ def similarity_map(population: PopulationView) -> Figure:
         text = named.mark_text(fontSize=11, aria=False)
         layers.append(text.encode(x="cx:Q", y="cy:Q", text=alt.Text("value:Q", format=".2f"), color=dark))
     elif n <= 60:
-        at = np.nonzero(supported)
+        at = np.nonzero(supported & ~twin)
         tables["dots"] = {"x": (at[1] + 0.5).tolist(), "y": (at[0] + 0.5).tolist()}
         dot = alt.Chart(alt.NamedData("dots")).mark_point(
             filled=True, size=cell, color="#ffffff", stroke=INK, strokeWidth=0.8, opacity=1, aria=False
         )
         layers.append(dot.encode(x="x:Q", y="y:Q"))
+    if twin.any():
+        at = np.nonzero(twin)
+        tables["twins"] = {"x": (at[1] + 0.5).tolist(), "y": (at[0] + (0.8 if n <= 14 else 0.5)).tolist()}
+        mark = alt.Chart(alt.NamedData("twins")).mark_text(
+            text="=", fontSize=min(12.0, cell), fontWeight="bold", color="#ffffff", aria=False
+        )
+        layers.append(mark.encode(x="x:Q", y="y:Q"))
     if cell >= 9:
         layers += _edge_names(tables, short_names([population.names[model] for model in order], _NAME_LIMIT), cell)
     layers += _brackets(tables, population, order, cell)
@@ -190,6 +207,8 @@ def similarity_map(population: PopulationView) -> Figure:
     words = f"{population.counted()}; relatives stand together.{left_out} Below 0 is drawn as 0."
     if 14 < n <= 60:
         words += " A dot: the relation is supported after correction for the number of pairs."
+    if twin.any():
+        words += " =: nearly the same answers, one model under two names; such pairs do not set the scale."
     return finished(
         chart, "similarity", "Who answers like whom, beyond what all models share", wrapped(words, cell * n), tables
     )
@@ -201,23 +220,38 @@ def relatives_chart(population: PopulationView, model: int) -> Figure:
     name = short_names([population.names[model]], 60)[0]
     names = [population.names[row.model] for row in rows]
     title = f"Nearest relatives of {name}"
-    return _bars(population, f"relatives-{model + 1}", title, rows, names, [label(name, 200) for name in names], "")
+    return _bars(
+        population,
+        f"relatives-{model + 1:02}-{_file_name(population.names[model])}",
+        title,
+        rows,
+        names,
+        [label(name, 200) for name in names],
+        "",
+    )
 
 
 def nearest_chart(population: PopulationView) -> Figure:
-    """Each model's nearest relative with its interval, the strongest first."""
-    found = [(model, rows[0]) for model, rows in enumerate(population.relatives) if rows]
+    """Each model's nearest relative with its interval, the strongest first; mutual pairs once."""
+    nearest = {model: rows[0] for model, rows in enumerate(population.relatives) if rows}
+    mutual = {model for model, row in nearest.items() if row.model in nearest and nearest[row.model].model == model}
+    found = [(model, row) for model, row in nearest.items() if model not in mutual or model < row.model]
     found.sort(key=lambda pair: (-pair[1].estimate, pair[0]))
-    short = short_names(population.names, 30)
-    labels = [f"{short[model]} – {short[row.model]}" for model, row in found]
-    full = [
-        f"{label(population.names[model], 200)} – {label(population.names[row.model], 200)}" for model, row in found
-    ]
-    rows = [row for _, row in found]
+    names = population.names
+    arrows = ["↔" if model in mutual else "→" for model, _ in found]
+    short, full = (
+        [f"{shown[model]} {arrow} {shown[row.model]}" for (model, row), arrow in zip(found, arrows, strict=True)]
+        for shown in (short_names(names, 30), [label(name, 200) for name in names])
+    )
     return _bars(
-        population, "nearest", "The nearest relative of each model", rows, labels, full,
-        " Nearest does not mean related: see the verdict.",
+        population, "nearest", "The nearest relative of each model", [row for _, row in found], short, full,
+        " a → b: b is the nearest of a; a ↔ b: each is the other's. Nearest does not mean related: see the verdict.",
     )  # fmt: skip
+
+
+def _file_name(name: str) -> str:
+    """A name of a model as part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:60].strip("-.") or "model"
 
 
 def _bars(
@@ -232,6 +266,11 @@ def _bars(
     import altair as alt
 
     step = 24 if len(rows) <= 40 else 17 if len(rows) <= 130 else 13
+    ends = [value for row in rows if not row.clone for value in (row.estimate, row.low, row.high) if value is not None]
+    ends += [0.0, *(population.unrelated or ())]
+    low, high = min(ends), max([*ends, 0.1])
+    domain = [low - 0.02 * (high - low), high + 0.02 * (high - low)]
+    clones = [index for index, row in enumerate(rows) if row.clone]
     tables: dict[str, Any] = {
         "rows": {
             "at": [index + 0.5 for index in range(len(rows))],
@@ -240,18 +279,16 @@ def _bars(
             "name": short_names(labels, 64),
             "full": list(full),
             "estimate": [row.estimate for row in rows],
-            "low": [row.low for row in rows],
-            "high": [row.high for row in rows],
-            "p": [row.p_corrected for row in rows],
+            "drawn": [min(row.estimate, domain[1]) for row in rows],
+            "low": [None if row.clone else row.low for row in rows],
+            "high": [None if row.clone else row.high for row in rows],
+            "interval": [interval(row.low, row.high) for row in rows],
+            "p": [p_value(row.p_corrected) for row in rows],
             "verdict": [row.verdict for row in rows],
         }
     }
-    ends = [value for row in rows for value in (row.estimate, row.low, row.high) if value is not None]
-    ends += [0.0, *(population.unrelated or ())]
-    low, high = min(ends), max([*ends, 0.1])
-    domain = [low - 0.02 * (high - low), high + 0.02 * (high - low)]
     x = alt.X(
-        "estimate:Q",
+        "drawn:Q",
         title=_SCALE_TITLE,
         scale=alt.Scale(domain=domain, nice=False),
         axis=alt.Axis(tickCount=7, labelOverlap=True, format=".2~f"),
@@ -266,13 +303,12 @@ def _bars(
     tooltip = [
         alt.Tooltip("full:N", title="model"),
         alt.Tooltip("estimate:Q", format=".3f", title="residual similarity"),
-        alt.Tooltip("low:Q", format=".3f", title="interval from"),
-        alt.Tooltip("high:Q", format=".3f", title="to"),
-        alt.Tooltip("p:Q", format=".2g", title="corrected p"),
+        alt.Tooltip("interval:N", title="95 % interval"),
+        alt.Tooltip("p:N", title="corrected p"),
         alt.Tooltip("verdict:N", title="relation"),
     ]
     y = alt.Y("from:Q", axis=None, scale=alt.Scale(domain=[0, len(rows)], nice=False, reverse=True))
-    interval = base.transform_filter("isValid(datum.low)")
+    reach = base.transform_filter("isValid(datum.low)")
     layers: list[Any] = []
     if population.unrelated is not None:
         tables["unrelated"] = {"low": [population.unrelated[0]], "high": [population.unrelated[1]]}
@@ -282,14 +318,27 @@ def _bars(
         base.mark_bar(stroke=MUTED, strokeWidth=0.8).encode(
             x=x, x2=alt.X2Datum(0), y=y, y2="to:Q", color=fill, tooltip=tooltip
         ),
-        interval.mark_rule(color="#ffffff", strokeWidth=4, aria=False).encode(x="low:Q", x2="high:Q", y="at:Q"),
-        interval.mark_rule(color=INK, strokeWidth=1.6, aria=False).encode(x="low:Q", x2="high:Q", y="at:Q"),
+        reach.mark_rule(color="#ffffff", strokeWidth=4, aria=False).encode(x="low:Q", x2="high:Q", y="at:Q"),
+        reach.mark_rule(color=INK, strokeWidth=1.6, aria=False).encode(x="low:Q", x2="high:Q", y="at:Q"),
         base.mark_text(align="right", dx=-8, fontSize=min(12, step * 0.8), color=INK, aria=False).encode(
             x=alt.XDatum(domain[0]), y="at:Q", text="name:N"
         ),
     ]
+    if clones:
+        tables["clones"] = {
+            "at": [index + 0.5 for index in clones],
+            "text": [f"nearly the same answers: {rows[index].estimate:.2f}" for index in clones],
+        }
+        text = alt.Chart(alt.NamedData("clones")).mark_text(
+            align="right", dx=-8, fontSize=min(11, step * 0.75), color="#ffffff", aria=False
+        )
+        layers.append(text.encode(x=alt.XDatum(domain[1]), y="at:Q", text="text:N"))
     chart = alt.layer(*layers).properties(width=520, height=step * max(1, len(rows)))
-    words = f"{population.counted()}. Lines: 95 % intervals from resampling prompts."
+    words = f"{population.counted()}."
+    if population.intervals:
+        words += " Lines: 95 % intervals from resampling prompts."
+    if clones:
+        words += " Copies reach beyond the scale."
     if population.unrelated is not None:
         words += " Shaded: the middle 95 % of all pairs without a supported relation."
     return finished(chart, name, title, wrapped(words + remark, 620), tables)

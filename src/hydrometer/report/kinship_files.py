@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from hydrometer.report.kinship_figures import (
     relatives_chart,
     similarity_map,
 )
+from hydrometer.report.kinship_words import family_name
 from hydrometer.report.visible import encodable
 from hydrometer.stats import Array
 
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 FEWEST_RELATIVES, MOST_RELATIVES = 3, 25
 #: Up to so many models, each has a static chart of its relatives; the page has them for any number.
 OWN_CHARTS = 12
+#: Names of the files that `all_figures` makes.
+_DRAWN = re.compile(r"(similarity|tree|map|nearest|relatives-\d+(-[\w.-]+)?)\.(svg|pdf|png)", re.ASCII)
 
 
 def formats_of(text: str) -> tuple[str, ...]:
@@ -85,10 +89,15 @@ def pairs_table(kinship: Kinship) -> pl.DataFrame:
 
 
 def population_document(kinship: Kinship) -> dict[str, Any]:
-    """What `population.json` holds: first of all `effective_models` and `monoculture`."""
+    """What `population.json` holds: first the figures asked for; none from too few prompts."""
     found = kinship.population.model_dump(mode="json")
     first = ("effective_models", "monoculture")
     rest = {name: value for name, value in found.items() if name not in first}
+    if not kinship.enough():
+        blank = dict.fromkeys(("estimate", "low", "high"))
+        found |= {name: {**found[name], **blank} for name in (*first, "effective_in_use")}
+        found |= {"without": [], "added": []}
+        rest = {name: found[name] for name in rest}
     return dict(_clean({**{name: found[name] for name in first}, **rest, "clones": _clones(kinship)}))
 
 
@@ -124,6 +133,25 @@ def relatives_document(kinship: Kinship) -> list[dict[str, Any]]:
     return list(_clean(found))
 
 
+def reference_document(kinship: Kinship) -> dict[str, Any]:
+    """What the reference models showed; empty without them."""
+    use = kinship.reference
+    if use is None:
+        return {}
+    nearest: list[dict[str, Any]] = [{"model": name, "relatives": []} for name in kinship.models]
+    for one in use.nearest:
+        nearest[one.model]["relatives"].append(
+            {
+                "model": one.name,
+                "residual": {"estimate": one.estimate, "low": one.low, "high": one.high, "n": one.prompts},
+                "p_corrected": one.p_corrected,
+                "verdict": one.verdict,
+                "clone": one.clone,
+            }
+        )
+    return dict(_clean({"models": use.models, "left_out": list(use.left_out), "nearest": nearest}))
+
+
 def document(kinship: Kinship) -> str:
     """Everything but the pairs as one JSON document."""
     whole = {
@@ -136,6 +164,7 @@ def document(kinship: Kinship) -> str:
         "population": population_document(kinship),
         "families": families_document(kinship),
         "relatives": relatives_document(kinship),
+        **({} if kinship.reference is None else {"reference": reference_document(kinship)}),
         "tree": encodable(kinship.tree.newick()).strip(),
         "notes": [encodable(note) for note in kinship.notes],
         "seed": kinship.seed,
@@ -148,7 +177,9 @@ def view_of(kinship: Kinship) -> PopulationView:
     n = len(kinship.models)
     a, b = kinship.ends()
     relations = kinship.relations
-    residual, supported = np.full((n, n), np.nan), np.zeros((n, n), dtype=bool)
+    residual, supported, clones = np.full((n, n), np.nan), np.zeros((n, n), dtype=bool), np.zeros((n, n), dtype=bool)
+    same = kinship.same()
+    clones[a, b] = clones[b, a] = same
     residual[a, b] = residual[b, a] = relations.estimate
     supported[a, b] = supported[b, a] = np.asarray(relations.verdict) == "supported"
     place = {name: at for at, name in enumerate(kinship.models)}
@@ -161,6 +192,7 @@ def view_of(kinship: Kinship) -> PopulationView:
                 high=_or_none(relations.high[pair]),
                 p_corrected=_or_none(relations.p_corrected[pair]),
                 verdict=relations.verdict[pair],
+                clone=bool(same[pair]),
             )
             for pair in pairs
         ]
@@ -172,13 +204,15 @@ def view_of(kinship: Kinship) -> PopulationView:
         supported=supported,
         order=[place[name] for name in kinship.families.order],
         families=[
-            (kinship_text.family_name(family.members), [place[name] for name in family.members])
+            (family_name(family.members), [place[name] for name in family.members])
             for family in kinship.families.families
         ],
         tree=_branches(kinship),
         relatives=relatives,
         unrelated=unrelated_range(kinship),
         prompts=kinship.prompts,
+        clones=clones,
+        intervals=kinship.intervals,
     )
 
 
@@ -237,14 +271,33 @@ def write_kinship(out: Path, kinship: Kinship, formats: Sequence[str]) -> list[s
         "population.json": _json(population_document(kinship)),
         "relatives.json": _json(relatives_document(kinship)),
         "kinship.txt": kinship_text.summary(kinship),
-        "kinship.html": render_kinship(kinship, view, figures[:3]),
+        "kinship.html": render_kinship(kinship, view, figures[:3], files=bool(formats)),
     }
     for name, text in files.items():
         write_bytes(out / name, text.encode())
+    _remove_figures(out / "figures")
     for figure in figures:
         for form in formats:
             write_bytes(out / "figures" / f"{figure.name}.{form}", draw(figure, form))
     return [] if drawn else [f"No figures were made: they need {INSTALL}"]
+
+
+def _remove_figures(folder: Path) -> None:
+    """Remove what an earlier run drew, and nothing else.
+
+    Raises:
+        InputError: a file cannot be removed.
+    """
+    if not folder.is_dir():
+        return
+    try:
+        for path in sorted(folder.iterdir()):
+            if _DRAWN.fullmatch(path.name) and path.is_file():
+                path.unlink()
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    except OSError as error:
+        raise InputError(f"{folder}: an earlier figure cannot be removed: {error.strerror}", "Remove it.") from error
 
 
 def _branches(kinship: Kinship) -> list[Branch]:
@@ -290,9 +343,10 @@ def _or_none(value: float | Array) -> float | None:
 
 
 def _clean(value: Any) -> Any:
-    """The document without NaN, which JSON has not, and without lone surrogates, which no file can hold."""
+    """The document without NaN, lone surrogates, which no file can hold, and the fields that only rates have."""
     if isinstance(value, dict):
-        return {name: _clean(part) for name, part in value.items()}
+        rates = ("count", "raw") if "estimate" in value else ()
+        return {name: _clean(part) for name, part in value.items() if name not in rates}
     if isinstance(value, list | tuple):
         return [_clean(part) for part in value]
     if isinstance(value, float) and not np.isfinite(value):

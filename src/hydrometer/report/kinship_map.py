@@ -53,9 +53,10 @@ def neighbour_chart(population: PopulationView) -> Figure:
     layers += _map_labels(tables, population, points, (side, height), size)
     chart = alt.layer(*layers).properties(width=side, height=height)
     shown = "" if n <= _FEW else " Labels that would overlap are left out."
+    told = "Colour and shape together" if len(population.families) > len(COLOURS) else "Colour"
     words = (
         f"{population.counted()}. Near means alike; distances between clumps mean little, and the axes nothing. "
-        f"Colour and shape: family; grey: in none.{shown}"
+        f"{told}: family; grey: in none.{shown}"
     )
     return finished(chart, "map", "Which models lie near one another", wrapped(words, side), tables)
 

@@ -7,18 +7,22 @@ from which the script makes text nodes.
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hydrometer.report import kinship_text
-from hydrometer.report.figures import INSTALL, Figure
+from hydrometer.report.figures import INSTALL, Figure, draw
 from hydrometer.report.ice_page import excerpt
+from hydrometer.report.kinship_words import interval, p_value
 from hydrometer.report.page import asset, content_hash, embedded_json, environment, trusted
 from hydrometer.report.visible import label, visible
 
 if TYPE_CHECKING:
+    from hydrometer.kinship.evidence import Evidence, Phrase
     from hydrometer.kinship_run import Kinship
     from hydrometer.report.kinship_figures import PopulationView
 
@@ -28,6 +32,8 @@ PAIRS = 40_000
 WITHOUT_SCRIPT = 100
 #: Characters of an answer and of a prompt shown as evidence.
 ANSWER_CUT, PROMPT_CUT = 1_500, 600
+#: A still figure of more bytes is a PNG, which is smaller.
+STILL_BYTES = 400_000
 VERDICTS = ("supported", "inconclusive", "not supported")
 _TITLES = {
     "similarity": "Similarity of all pairs",
@@ -36,13 +42,14 @@ _TITLES = {
 }
 
 
-def render_kinship(kinship: Kinship, view: PopulationView, figures: Sequence[Figure]) -> str:
+def render_kinship(kinship: Kinship, view: PopulationView, figures: Sequence[Figure], *, files: bool = True) -> str:
     """The page; the same result gives the same text.
 
     Args:
         kinship: what was found.
         view: the same as the figures show it.
         figures: those that stand in the page; none where they cannot be drawn.
+        files: whether figures are files beside the page.
     """
     data = _data(kinship, view)
     scripts = ([_runtime()] if figures else []) + [asset("kinship.js")]
@@ -53,9 +60,10 @@ def render_kinship(kinship: Kinship, view: PopulationView, figures: Sequence[Fig
         .render(
             kinship=kinship,
             words=kinship_text,
-            view=view,
             titles=_TITLES,
             figures=figures,
+            stills={figure.name: _still(figure) for figure in figures},
+            files=files,
             captions={figure.name: figure.spec["title"] for figure in figures},
             install=INSTALL,
             rows=_rows(kinship)[:WITHOUT_SCRIPT],
@@ -92,7 +100,8 @@ def _data(kinship: Kinship, view: PopulationView) -> dict[str, Any]:
             "low": _short(relations.low[order]),
             "high": _short(relations.high[order]),
             "raw": _short(kinship.raw[order]),
-            "p": [kinship_text.p_value(p) for p in relations.p_corrected[order].tolist()],
+            "clone": kinship.same()[order].astype(int).tolist(),
+            "p": [p_value(p) for p in relations.p_corrected[order].tolist()],
             "prompts": relations.prompts[order].tolist(),
             "verdict": verdict[order].tolist(),
         },
@@ -111,15 +120,35 @@ def _evidence(kinship: Kinship) -> list[dict[str, Any]]:
         {
             "a": place[one.a],
             "b": place[one.b],
-            "id": label(shared.prompt, 200),
-            "prompt": visible(shared.text[:PROMPT_CUT]),
-            "phrases": [f"“{label(phrase.text, 120)}” ({phrase.others} of {phrase.of})" for phrase in shared.phrases],
+            "asked": visible(shared.text[:PROMPT_CUT])
+            or f"Prompt {label(shared.prompt, 200)}; its text is not recorded (--prompts FILE adds it).",
+            "carried": "" if at else _carried(kinship, one),
+            "phrases": [_phrase(phrase) for phrase in shared.phrases],
             "first": _marked(shared.answer_a, [phrase.in_a for phrase in shared.phrases]),
             "second": _marked(shared.answer_b, [phrase.in_b for phrase in shared.phrases]),
         }
         for one in kinship.evidence
-        for shared in one.prompts
+        for at, shared in enumerate(one.prompts)
     ]
+
+
+def _carried(kinship: Kinship, one: Evidence) -> str:
+    unit = "prompts" if one.of == kinship.prompts else "groups of prompts"
+    return f"More alike than expected on {one.alike:,} of {one.of:,} {unit} that both answered. The most telling ones:"
+
+
+def _phrase(phrase: Phrase) -> str:
+    used = f"{phrase.others:,} of the {phrase.of:,} other models too" if phrase.others else "no other model"
+    return f"“{label(phrase.text, 120)}” ({used})"
+
+
+def _still(figure: Figure) -> dict[str, str]:
+    """The figure as an image within the page: for print, and until the interactive one is drawn."""
+    svg = draw(figure, "svg")
+    size = re.match(rb'<svg[^>]*? width="([\d.]+)" height="([\d.]+)"', svg)
+    kind, content = ("svg+xml", svg) if len(svg) <= STILL_BYTES else ("png", draw(figure, "png"))
+    width, height = (f"{float(number):.0f}" for number in size.groups()) if size else ("", "")
+    return {"address": f"data:image/{kind};base64,{b64encode(content).decode()}", "width": width, "height": height}
 
 
 def _marked(answer: str, spans: Sequence[tuple[int, int]]) -> list[str]:
@@ -140,8 +169,8 @@ def _rows(kinship: Kinship) -> list[dict[str, str]]:
             "a": kinship.models[int(a[pair])],
             "b": kinship.models[int(b[pair])],
             "residual": f"{relations.estimate[pair]:.3f}",
-            "interval": kinship_text.interval(relations.low[pair], relations.high[pair]),
-            "p": kinship_text.p_value(relations.p_corrected[pair]),
+            "interval": interval(relations.low[pair], relations.high[pair]),
+            "p": p_value(relations.p_corrected[pair]),
             "verdict": relations.verdict[pair],
             "prompts": f"{relations.prompts[pair]:,}",
         }

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hydrometer.findings import Estimate
+from hydrometer.report.kinship_words import family_name, figure, interval, p_value
 from hydrometer.report.visible import label, visible
+from hydrometer.response_checks import FEW_PROMPTS
 
 if TYPE_CHECKING:
     from hydrometer.kinship.families import Family
@@ -19,34 +21,88 @@ if TYPE_CHECKING:
 EVERY_MODEL = 15
 #: Lines of each list at most, and names in a line.
 LINES, NAMES = 40, 6
+FAMILIES = "Groups in which every model has a supported relation to another, and which most resamples repeat."
+_INTERVAL = ("95 % interval",)
 MEANING = (
     "A supported relation is consistent with one model learning from the other, with a common teacher, a common base "
     "model or common training texts; which of them, and in which direction, it does not say."
 )
 
 
+def answer(kinship: Kinship) -> str:
+    """How many distinct models there are and how many pairs have which verdict, in one sentence for their owner."""
+    n, found = len(kinship.models), Counter(kinship.relations.verdict)
+    distinct = n - sum(len(group) - 1 for group in kinship.clones)
+    same = [" is ".join(label(kinship.models[model]) for model in group) for group in kinship.clones[:NAMES]]
+    same += ["…"] * (len(kinship.clones) > NAMES)
+    which = f" ({'; '.join(same)} by the answers)" if same else ""
+    pairs = [
+        f"{found['supported']:,} pair{'s' * (found['supported'] != 1)} supported",
+        f"{found['inconclusive']:,} undecided",
+        f"{found['not supported']:,} not supported",
+    ]
+    return f"{n:,} names, {distinct:,} distinct model{'s' * (distinct != 1)}{which}; {', '.join(pairs)}."
+
+
+def beside(kinship: Kinship) -> str:
+    """How many models and prompts, and what reference models they were measured beside."""
+    text = f"{len(kinship.models):,} models, {kinship.prompts:,} prompts"
+    use = kinship.reference
+    if use is None:
+        return f"{text}."
+    text += f" shared with {use.models:,} reference models"
+    if use.left_out:
+        names = ", ".join(label(name) for name in use.left_out[:NAMES]) + ", …" * (len(use.left_out) > NAMES)
+        text += f"; of {names}, which the reference has too, your answers count"
+    return f"{text}."
+
+
 def headline(kinship: Kinship) -> str:
-    """How many models there really are, in one sentence."""
-    n, found = len(kinship.models), kinship.population.effective_models
-    about = "at most about" if kinship.population.upper_bound else "about"
-    return f"{n:,} models answer like {about} {figure(found, 1)} independent ones."
+    """How many models there really are, how surely, and why not more surely."""
+    n, found = len(kinship.models), kinship.population
+    if not kinship.enough():
+        return (
+            f"How many of the {n:,} models are independent is inconclusive: "
+            f"no two have {FEW_PROMPTS} prompts in common."
+        )
+    about = "at most about" if found.upper_bound else "about"
+    text = f"{n:,} models answer like {about} {_count(found.effective_models)} independent ones"
+    reasons = []
+    if found.upper_bound:
+        reasons.append("with one sample per prompt it is not known how alike a model is to itself")
+    if found.undecided:
+        many = found.undecided != 1
+        reasons.append(
+            f"{found.undecided:,} undecided pair{'s' * many} count{'s' * (not many)} as unrelated and could lower it"
+        )
+    most = "at most, because " if found.upper_bound else ""
+    return f"{text}: {most}{', and '.join(reasons)}." if reasons else f"{text}."
+
+
+def in_use(kinship: Kinship) -> str:
+    """What the two effective numbers are, in one sentence; nothing where there is no number."""
+    found = kinship.population.effective_in_use
+    if not kinship.enough() or found.estimate is None:
+        return ""
+    return (
+        "That is for the most even use, in which copies share one part (effective_models); with every name used "
+        f"alike they are as diverse as about {_count(found)} (effective_in_use)."
+    )
+
+
+def _count(found: Estimate) -> str:
+    """A number of models, to one place where its interval is narrower than one model, else in whole models."""
+    narrow = found.low is not None and found.high is not None and found.high - found.low < 1
+    return figure(found, 1 if narrow else 0)
 
 
 def monoculture(kinship: Kinship) -> str:
     """The chance that two models are in effect one, in one sentence."""
     found = kinship.population.monoculture
-    if found.estimate is None:
+    if found.estimate is None or not kinship.enough():
         return ""
     what = "the chance that two different models of the set, drawn at random, are in effect one"
     return f"Monoculture {figure(found, 3)}: {what}."
-
-
-def counts(kinship: Kinship) -> str:
-    """How many relations have which verdict."""
-    found = Counter(kinship.relations.verdict)
-    total = len(kinship.relations.verdict)
-    named = [f"{found[verdict]:,} {verdict}" for verdict in ("supported", "not supported", "inconclusive")]
-    return f"Of {total:,} pair{'s' * (total != 1)}, {', '.join(named)}."
 
 
 def undecided(kinship: Kinship) -> list[str]:
@@ -61,49 +117,13 @@ def undecided(kinship: Kinship) -> list[str]:
 
 def _reason(kinship: Kinship, pair: int) -> str:
     relations = kinship.relations
-    if relations.prompts[pair] < 10:
-        return "fewer than 10 prompts in common"
+    if relations.prompts[pair] < FEW_PROMPTS:
+        return f"fewer than {FEW_PROMPTS} prompts in common"
     if not kinship.intervals:
-        return "no interval was made that could tell no relation from too little data"
+        return "neither clearly beyond unrelated pairs nor surely as little alike as they are"
     if relations.low[pair] > 0:
         return "more alike than average, but not clearly beyond what unrelated pairs of this population reach"
     return "the interval holds no relation as well as a small one"
-
-
-def family_name(members: Sequence[str]) -> str:
-    """A name for a family: what its members' names begin with, or the first of them, and their number."""
-    begin = members[0]
-    for name in members[1:]:
-        at = next((at for at, (one, other) in enumerate(zip(begin, name, strict=False)) if one != other), None)
-        begin = begin[: min(len(begin), len(name)) if at is None else at]
-    begin = begin.rstrip(" -_./:")
-    if len(begin) >= 4 or begin in members:
-        return f"{begin} ({len(members)})"
-    return f"{members[0]} and {len(members) - 1} more"
-
-
-def figure(estimate: Estimate, digits: int = 2) -> str:
-    """An estimate with its interval, where it has one."""
-    if estimate.estimate is None:
-        return "undefined"
-    text = f"{estimate.estimate:.{digits}f}"
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
-
-
-def interval(low: float | None, high: float | None, digits: int = 3) -> str:
-    """An interval, or a dash."""
-    if low is None or high is None or np.isnan(low) or np.isnan(high):
-        return "-"
-    return f"[{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def p_value(p: float | None) -> str:
-    """A p-value, short; a dash where there is none."""
-    if p is None or np.isnan(p):
-        return "-"
-    return "< 0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.01 else f"{p:.3f}"
 
 
 def family_line(family: Family) -> str:
@@ -116,31 +136,81 @@ def family_line(family: Family) -> str:
 
 def summary(kinship: Kinship) -> str:
     """What the terminal prints."""
-    lines = [
-        f"{len(kinship.models):,} models, {kinship.prompts:,} prompts, residual similarity "
-        "(0: like unrelated models, 1: the same text)",
-        "",
-        headline(kinship),
-    ]
-    lines += [sentence for sentence in (monoculture(kinship), counts(kinship)) if sentence]
-    lines += ["", *_table(kinship)]
+    lines = [answer(kinship), "", beside(kinship)]
+    lines += [sentence for sentence in (headline(kinship), in_use(kinship), monoculture(kinship)) if sentence]
+    lines += ["", "Residual similarity (0: like unrelated models, 1: the same text)", "", *_table(kinship)]
+    lines += _outside(kinship)
     found = kinship.families.families
     if found:
-        lines += [
-            "",
-            f"Families ({len(found)}), with the mean similarity within and the share of resamples that repeat them:",
-        ]
+        lines += ["", f"Families ({len(found)}). {FAMILIES} {tie_words(kinship)}"]
         lines += [f"  {family_line(family)}" for family in found[:LINES]]
         lines += [f"  and {len(found) - LINES} more in families.json"] * (len(found) > LINES)
     alone = len(kinship.families.singletons)
     lines += ["", f"{alone:,} of {len(kinship.models):,} models belong to no family."]
-    for group in kinship.clones:
-        names = " and ".join(label(kinship.models[model]) for model in group)
-        lines.append(f"{names} give nearly the same answers: one model under several names?")
-    lines += undecided(kinship)
-    if any(verdict == "supported" for verdict in kinship.relations.verdict):
+    lines += [*copies(kinship), *undecided(kinship)]
+    if "supported" in kinship.relations.verdict:
         lines += ["", MEANING]
     return visible("\n".join(lines) + "\n")
+
+
+def copies(kinship: Kinship) -> list[str]:
+    """A line for each group of models, own or reference, with nearly the same answers."""
+    groups = [[kinship.models[model] for model in group] for group in kinship.clones]
+    if kinship.reference is not None:
+        groups += [
+            [kinship.models[one.model], f"{one.name} of the reference"]
+            for one in kinship.reference.nearest
+            if one.clone
+        ]
+    return [
+        f"{' and '.join(map(label, group))} give nearly the same answers: one model under several names?"
+        for group in groups
+    ]
+
+
+def tie_words(kinship: Kinship) -> str:
+    """What tie and support are."""
+    return (
+        "Tie: mean similarity within. Support: share of "
+        f"{kinship.families.resamples:,} resamples of the prompts that repeat the group."
+    )
+
+
+def outside_rows(kinship: Kinship) -> list[list[str]]:
+    """Each model with the reference models nearest to it, in words."""
+    return [
+        [
+            kinship.models[one.model],
+            one.name,
+            f"{one.estimate:.3f}",
+            *([interval(one.low, one.high)] if kinship.intervals else []),
+            p_value(one.p_corrected),
+            f"{one.prompts:,}",
+            one.verdict,
+        ]
+        for one in (() if kinship.reference is None else kinship.reference.nearest)
+    ]
+
+
+def outside_heads(kinship: Kinship) -> list[str]:
+    """Heads of the columns of `outside_rows`."""
+    return [
+        "model",
+        "reference model",
+        "residual",
+        *_INTERVAL[: kinship.intervals],
+        "p, corrected",
+        "prompts",
+        "verdict",
+    ]
+
+
+def _outside(kinship: Kinship) -> list[str]:
+    rows = [[label(model, 48), label(name, 48), *rest] for model, name, *rest in outside_rows(kinship)]
+    if not rows:
+        return []
+    lines = aligned([outside_heads(kinship), *rows[:LINES]], left=2)
+    return ["", "Nearest among the reference models", "", *lines]
 
 
 def _table(kinship: Kinship) -> list[str]:
@@ -155,9 +225,8 @@ def _table(kinship: Kinship) -> list[str]:
             rows.setdefault(pairs[0], []).append(model)
     if not rows:
         return ["No relation is supported."]
-    table = [
-        ["model", "nearest", "mutual", "residual", "95 % interval", "p, corrected", "prompts", "verdict", "relatives"]
-    ]
+    head = ["model", "nearest", "mutual", "residual", *_INTERVAL[: kinship.intervals], "p, corrected", "prompts"]
+    table = [[*head, "verdict", "relatives"]]
     order = sorted(rows, key=lambda pair: (-relations.estimate[pair], pair))
     for pair in order[:LINES]:
         model = rows[pair][0]
@@ -168,7 +237,7 @@ def _table(kinship: Kinship) -> list[str]:
                 label(kinship.models[other], 48),
                 "yes" if len(rows[pair]) == 2 else "",
                 f"{relations.estimate[pair]:.3f}",
-                interval(relations.low[pair], relations.high[pair]),
+                *([interval(relations.low[pair], relations.high[pair])] if kinship.intervals else []),
                 p_value(relations.p_corrected[pair]),
                 f"{relations.prompts[pair]:,}",
                 relations.verdict[pair],
@@ -178,7 +247,8 @@ def _table(kinship: Kinship) -> list[str]:
     lines = aligned(table, left=3)
     lines += [f"and {len(order) - LINES:,} more in relatives.json"] * (len(order) > LINES)
     alone = sum(not count for count in supported)
-    lines += ["", f"{alone:,} of {len(kinship.models):,} models have no supported relative."]
+    lines += ["", "mutual: each is the other's nearest; relatives: how many supported relations the first has."]
+    lines += [f"{alone:,} of {len(kinship.models):,} models have no supported relative."]
     return lines
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hydrometer.report.figures import FAINT, INK, MUTED, Figure, finished, short_names, wrapped
+from hydrometer.report.figures import FAINT, GROUND, INK, MUTED, Figure, finished, short_names, wrapped
 from hydrometer.report.kinship_figures import Branch, PopulationView, family_colour
 from hydrometer.report.visible import label
 
@@ -40,7 +40,7 @@ def tree_chart(population: PopulationView) -> Figure:
     colour = alt.Color("colour:N", scale=None)
     leaf, branches = alt.Chart(alt.NamedData("leaves")), alt.Chart(alt.NamedData("branches"))
     marks = alt.Chart(alt.NamedData("marks"))
-    support = alt.Tooltip("support:Q", format=".0%", title="support of the branch")
+    support = alt.Tooltip("percent:N", title="support of the branch")
     layers: list[Any] = [
         branches.mark_rule(strokeWidth=1.5, aria=False).encode(x=x, x2="x2:Q", y=y, color=colour),
         leaf.mark_rule(color=FAINT, strokeDash=[1, 3], aria=False).encode(x="x:Q", x2="end:Q", y="y:Q"),
@@ -63,11 +63,11 @@ def tree_chart(population: PopulationView) -> Figure:
         ),
     ]
     if n <= _NUMBERS:
-        layers.append(
-            marks.mark_text(align="right", dx=-6, dy=-7, fontSize=10, color=MUTED, aria=False).encode(
-                x="x:Q", y="y:Q", text=alt.Text("support:Q", format=".0%")
-            )
-        )
+        style: dict[str, Any] = {"align": "right", "dx": -6, "dy": -8, "fontSize": 10, "aria": False}
+        layers += [
+            marks.mark_text(**style, **ink).encode(x="x:Q", y="y:Q", text="percent:N")
+            for ink in ({"color": GROUND, "stroke": GROUND, "strokeWidth": 4}, {"color": MUTED})
+        ]
     chart = alt.layer(*layers).properties(width=_WIDTH, height=step * n)
     words = (
         f"{population.counted()}; neighbour joining on residual similarity. The root is placed in the middle of the "
@@ -115,6 +115,7 @@ def _tables(tree: Sequence[Branch], family: Sequence[int]) -> dict[str, Any]:
             "x": [end[index] for index in marked],
             "y": [row[index] for index in marked],
             "support": [tree[index].support for index in marked],
+            "percent": [f"{100 * (tree[index].support or 0):.0f} %" for index in marked],
             "kind": [_KINDS[(tree[index].support or 0) < STRONG] for index in marked],
         },
         "leaves": {"x": [end[index] for index in leaves], "y": [row[index] for index in leaves]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hydrometer.report.visible import label, visible
+from hydrometer.response_checks import counted
 from hydrometer.response_profile import ModelProfile, SetProfile
 
 _HEADER = ("model", "prompts", "answers", "samples", "empty", "words", "formatted", "languages")
@@ -13,8 +14,8 @@ def response_summary(found: SetProfile) -> str:
     table = [_HEADER, *(_row(one) for one in found.models)]
     widths = [max(len(row[column]) for row in table) for column in range(len(_HEADER))]
     lines = [
-        f"{len(found.models)} models, {found.prompts} prompts ({found.common_prompts} answered by every model), "
-        f"{found.answers} answers",
+        f"{counted(len(found.models), 'model')}, {counted(found.prompts, 'prompt')} "
+        f"({found.common_prompts} answered by every model), {counted(found.answers, 'answer')}",
         "",
     ]
     for row in table:

@@ -139,9 +139,9 @@ def read_answers(source: Source, models: Collection[str] | None = None) -> Itera
 
 
 def _table_answers(source: Source, models: Collection[str] | None) -> Iterator[Answer]:
-    parquet = source.path.suffix.lower() == ".parquet"
-    for row in parquet_rows(source.path, models) if parquet else text_rows(source.path):
-        model = tables.model_of(row, source.default_model)
+    names = tables.Names(source.default_model)
+    for row in rows_of(source.path, models):
+        model = names.of(row)
         if models is None or model in models:
             yield from (Answer(row, model, one) for one in tables.recorded(row))
 
@@ -159,8 +159,7 @@ def models_of(source: Source) -> list[str]:
 
 def read_prompts(source: Source) -> Iterator[tuple[str, tuple[str, ...], str]]:
     """The ids, turns and categories of a file of prompts."""
-    rows = parquet_rows(source.path) if source.path.suffix.lower() == ".parquet" else text_rows(source.path)
-    for row in rows:
+    for row in rows_of(source.path):
         asked = tables.asked_in(row)
         yield tables.prompt_id(row, asked), asked, str(row.fields.get("category") or "")
 
@@ -216,6 +215,15 @@ def parquet_rows(path: Path, models: Collection[str] | None = None) -> Iterator[
         for fields in kept.iter_rows(named=True):
             yield Row(f"{path.name}, row {fields.pop('row')}", fields)
         number += table.height
+
+
+def rows_of(path: Path, models: Collection[str] | None = None) -> Iterator[Row]:
+    """The rows of a table of any form; of a Parquet file, those of other models than these may be passed over.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    return parquet_rows(path, models) if path.suffix.lower() == ".parquet" else text_rows(path)
 
 
 def text_rows(path: Path) -> Iterator[Row]:

@@ -8,6 +8,7 @@ text in `prompt`, `instruction` or `turns`, or `template` with `query`), and hol
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from typing import Any
 
 from hydrometer.prompts.templates import fill
@@ -46,12 +47,38 @@ def holds_prompts(fields: Mapping[str, Any]) -> bool:
     return has and any(name in fields for name in ID_FIELDS) and not holds_answers(fields)
 
 
-def model_of(row: Row, default: str) -> str:
-    """The model's name in a row."""
-    value = next((row.fields[name] for name in MODEL_FIELDS if row.fields.get(name)), default)
-    if not isinstance(value, str):
-        row.fail(f"the model is {type(value).__name__}, not text")
-    return well_formed(value)
+class Names:
+    """Which model each row of a file belongs to: either every row names one, or none does and the file is one model's.
+
+    Args:
+        default: the model of a file whose rows name none.
+    """
+
+    def __init__(self, default: str) -> None:
+        self._default = default
+        self._named = False
+        self._unnamed: Row | None = None
+
+    def of(self, row: Row) -> str:
+        """The model's name in a row.
+
+        Raises:
+            InputError: it is no name, or is missing here or in an earlier row while others have one.
+        """
+        name = next((found for field in MODEL_FIELDS if (found := _name(row, "model", row.fields.get(field)))), "")
+        self.see(named=bool(name), unnamed=None if name else row)
+        return name or self._default
+
+    def see(self, *, named: bool, unnamed: Row | None) -> None:
+        """Take note of rows: whether any names a model, and the first that does not.
+
+        Raises:
+            InputError: there are both by now.
+        """
+        self._named |= named
+        self._unnamed = self._unnamed or unnamed
+        if self._named and self._unnamed is not None:
+            self._unnamed.fail("no model, though other rows name theirs", "Name the model in every row.")
 
 
 def recorded(row: Row) -> Iterator[Recorded]:
@@ -90,7 +117,7 @@ def asked_in(row: Row) -> tuple[str, ...]:
     fields = row.fields
     if isinstance(fields.get("turns"), list):
         return _texts(row, fields["turns"])
-    value = next((fields[name] for name in PROMPT_FIELDS if fields.get(name)), None)
+    value = next((fields[name] for name in PROMPT_FIELDS if str(fields.get(name) or "").strip()), None)
     if value is not None:
         return _texts(row, value)
     template, query = fields.get("template"), fields.get("query")
@@ -106,11 +133,21 @@ def prompt_id(row: Row, asked: tuple[str, ...]) -> str:
         InputError: neither is there.
     """
     for name in ID_FIELDS:
-        if row.fields.get(name) not in (None, ""):
-            return well_formed(str(row.fields[name]))
+        if found := _name(row, name, row.fields.get(name)):
+            return found
     if not asked:
         row.fail("no `prompt_id` and no prompt", "Say which prompt is answered.")
     return content_id("prompt", TURN_BREAK.join(asked))
+
+
+def _name(row: Row, field: str, value: object) -> str:
+    """A name or number as text; empty where there is none."""
+    if isinstance(value, float) and not isfinite(value):
+        row.fail(f"the {field} is {value}", "Give every row a name or number.")
+    if isinstance(value, list | dict):
+        row.fail(f"the {field} is {type(value).__name__}, not text")
+    text = "" if value is None else well_formed(str(value))
+    return text if text.strip() else ""
 
 
 def _choices(row: Row) -> list[list[object]]:
