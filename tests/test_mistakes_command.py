@@ -29,13 +29,13 @@ def called(*arguments: object) -> Result:
 
 @pytest.fixture
 def predictions(tmp_path: Path) -> Path:
-    """Six models on 300 items; `echo` repeats half of the choices of `voice`; one name holds a terminal escape."""
+    """Eight models on 300 items; `echo` repeats half of the choices of `voice`; one name holds a terminal escape."""
     rng = np.random.default_rng(1)
     answer = rng.integers(0, 5, 300)
     rows = []
     chosen: dict[str, np.ndarray] = {}
-    for number, name in enumerate(("voice", "echo", "one", "two", "three", "\x1b[31mred")):
-        right = rng.random(300) < 0.3 + 0.08 * number
+    for number, name in enumerate(("voice", "echo", "one", "two", "three", "four", "five", "\x1b[31mred")):
+        right = rng.random(300) < 0.3 + 0.06 * number
         chosen[name] = np.where(right, answer, rng.integers(0, 5, 300))
     same = rng.random(300) < 0.5
     chosen["echo"][same] = chosen["voice"][same]
@@ -56,7 +56,7 @@ def test_writes_a_row_a_pair_and_a_row_a_model(predictions: Path, tmp_path: Path
     assert told.exit_code == 0
     pairs, models = pl.read_parquet(out / "pairs.parquet"), pl.read_parquet(out / "models.parquet")
     assert pairs.columns == COLUMNS
-    assert len(pairs) == 15
+    assert len(pairs) == 28
     assert set(pairs.row(0)[:2]) == {"voice", "echo"}
     assert pairs["residual"].is_sorted(descending=True)
     assert set(pairs["verdict"]) <= {"supported", "not supported", "inconclusive"}
@@ -69,8 +69,8 @@ def test_writes_a_row_a_pair_and_a_row_a_model(predictions: Path, tmp_path: Path
 def test_prints_one_document_and_notes_beside_it(predictions: Path) -> None:
     told = called(predictions, "--json")
     document = json.loads(told.stdout)
-    assert len(document["pairs"]) == 15
-    assert len(document["models"]) == 6
+    assert len(document["pairs"]) == 28
+    assert len(document["models"]) == 8
     assert document["pairs"][0]["items"] == 300
     assert "no prediction for some items" in told.stderr
     assert document["notes"][0] in told.stderr
@@ -113,6 +113,39 @@ def test_recorded_probabilities_give_a_second_capa(tmp_path: Path) -> None:
     assert pair["items_probabilistic"] == 20
 
 
+def test_the_summary_says_verdicts_nearest_and_what_a_relation_means(predictions: Path) -> None:
+    shown = called(predictions).stdout
+    assert shown.startswith("8 models, 300 items. Of 28 pairs, 1 supported, ")
+    nearest = next(line for line in shown.splitlines() if line.startswith("voice "))
+    assert nearest.split()[1:3] == ["echo", "supported"]
+    assert "A supported relation is consistent with one model learning from the other" in shown
+    pair = next(line for line in shown.splitlines() if line.startswith(("voice  echo", "echo  voice", "voice echo")))
+    assert pair.count("[") == 2
+    assert "< 0.0001" in pair
+
+
+def test_few_models_are_told_in_one_line_with_capa(predictions: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few.parquet"
+    pl.read_parquet(predictions).filter(pl.col("model").is_in(["voice", "echo"])).write_parquet(few)
+    shown = called(few).stdout
+    assert "Of 1 pair, 0 supported, 0 not supported, 1 inconclusive." in shown
+    assert "Add at least 5 unrelated models" in shown
+    assert "A supported relation" not in shown
+    pair = json.loads(called(few, "--json").stdout)["pairs"][0]
+    assert pair["residual"] is None
+    assert pair["low"] is None
+    assert pair["capa"] > 0.3
+
+
+def test_few_items_are_told_in_one_line(predictions: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few.parquet"
+    pl.read_parquet(predictions).filter(pl.col("item_id").is_between(20, 25)).write_parquet(few)
+    shown = called(few).stdout
+    assert "No pair has 10 items in common" in shown
+    assert "residual" not in shown
+    assert not any(line.count(" - ") > 2 for line in shown.splitlines())
+
+
 def test_bad_input_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
     path.write_text("model,item,prediction,answer,options\nm,1,A,A,4\n", encoding="utf-8")
@@ -120,3 +153,21 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
     assert isinstance(failure, InputError)
     assert "'item' to 'item_id'" in str(failure)
     assert "\n" not in str(failure)
+
+
+@pytest.mark.parametrize(
+    ("columns", "hint"),
+    [
+        ("model,prompt_id,response", "see hydrometer kinship"),
+        ("model,instruction,output", "see hydrometer kinship"),
+        ("model,prompt_id,guess,answer,options", "Columns wanted: model, item_id, prediction, answer, options"),
+        ("Model,item-id,predictions,answer,options", "Rename 'Model' to 'model', 'item-id' to 'item_id'"),
+    ],
+)
+def test_only_near_names_are_offered(tmp_path: Path, columns: str, hint: str) -> None:
+    path = tmp_path / "predictions.csv"
+    path.write_text(f"{columns}\n" + ",".join("A" for _ in columns.split(",")) + "\n", encoding="utf-8")
+    failure = called(path).exception
+    assert isinstance(failure, InputError)
+    assert hint in str(failure)
+    assert ("Rename" in str(failure)) == ("Rename" in hint)

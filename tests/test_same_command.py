@@ -66,11 +66,38 @@ def test_two_models_and_where_they_differ(answers: Path) -> None:
     assert {one["kernel"] for one in document["discrepancies"]} == {"characters", "words"}
     assert all(one["mmd2"]["low"] > one["floor"] for one in document["discrepancies"])
     assert len(document["most_different"]) == 10
+    assert all(one["mmd2"] > 0 and one["p_corrected"] <= 0.05 for one in document["most_different"])
+
+
+def test_two_samples_name_no_prompt_that_differs(tmp_path: Path) -> None:
+    other = rows("lab/other", ("quark", "gluon", "boson", "meson"), 2, prompts=40, samples=2)
+    path = written(tmp_path / "answers.parquet", rows("lab/a", WORDS, 0, prompts=40, samples=2), other)
+    shown = called(path, "--models", "lab/a,lab/other").stdout
+    assert "they differ" in shown
+    assert "on its own" not in shown
+    assert "differ most" not in shown
+
+
+def test_every_word_of_the_table_is_explained(answers: Path) -> None:
+    shown = called(answers, "--models", "lab/a,lab/twin").stdout
+    for word in ("MMD^2", "same-model floor", "share of variation", "detectable", "habits"):
+        assert any(line.startswith(word) for line in shown.splitlines())
+    assert "-0.0 %" not in shown
+
+
+def test_the_document_can_be_written(answers: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "same.json"
+    told = called(answers, "--models", "lab/a,lab/twin", "--json", "--out", out)
+    assert out.read_text(encoding="utf-8") == told.stdout
 
 
 def test_a_stream_of_prompts(answers: Path) -> None:
     found = called(answers, "--models", "lab/a,lab/other", "--sequential")
     assert "lab/a and lab/other: they differ" in found.stdout
+    assert "`differ` from 100 on (level 0.01)" in found.stdout
+    assert "the chance that it ever reaches 100 is at most 1 %" in found.stdout
+    assert "log e" not in found.stdout
+    assert 2 <= sum(line.split()[:1] != ["..."] and " p1" in f" {line}" for line in found.stdout.splitlines()) <= 8
     document = json.loads(called(answers, "--models", "lab/a,lab/other", "--sequential", "--json").stdout)
     assert [step["prompt"] for step in document["path"]] == [f"p{i}" for i in range(20)]
     crossed = document["rounds_to_difference"]
@@ -107,7 +134,7 @@ def test_outages_recorded_as_empty_answers_make_no_two_models_alike(tmp_path: Pa
     assert document["verdict"] == "differ"
     assert document["counts"]["empty"] == [120, 120]
     assert document["counts"]["samples"] == [80, 80]
-    assert "Empty answers are left out" in found.stderr
+    assert found.stderr.lower().count("empty") == 1
 
 
 def test_a_copied_file_is_not_a_second_sample(answers: Path, tmp_path: Path) -> None:
@@ -160,8 +187,10 @@ def test_answers_that_cannot_be_compared(tmp_path: Path, second: list[Row], mess
     assert message in str(found.exception)
 
 
-@pytest.mark.parametrize("flags", [["--level", 0], ["--level", 1], ["--level", 0, "--sequential"]])
+@pytest.mark.parametrize(
+    "flags", [["--level", 0], ["--level", 1], ["--level", 2], ["--level", "nan"], ["--level", 0, "--sequential"]]
+)
 def test_levels_that_mean_nothing(answers: Path, flags: list[object]) -> None:
     found = called(answers, "--models", "lab/a,lab/twin", *flags)
     assert isinstance(found.exception, InputError)
-    assert "level" in str(found.exception)
+    assert "The level must be between 0 and 1" in str(found.exception)

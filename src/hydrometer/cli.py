@@ -59,6 +59,8 @@ def _root(
 
 def main() -> None:
     """Run the command line; every failure a user can act on is one line on standard error."""
+    # Many small products on threads of their own: OpenBLAS's threads wait for each other and double the time.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         app()
     except HydrometerError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -81,9 +80,6 @@ def integrity(
     quiet: options.Quiet = False,
 ) -> None:
     """What a student lost of its teacher's range: diversity, coverage, tails, stability; kept, lost or inconclusive."""
-    # Products here are small: with neighbours, OpenBLAS's threads spin longer than they work. Before numpy is loaded.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
     from hydrometer.ice import system_of
     from hydrometer.integrity_run import IntegrityPlan, run
     from hydrometer.models.base import Sampling

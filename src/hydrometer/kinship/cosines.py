@@ -1,8 +1,8 @@
 """Raw similarity of answers: cosines of their features, weighted by rarity, each kind of choice with one vote.
 
 A feature's weight is log(1.001 answers / answers that have it), so that what everybody does weighs next to nothing.
-Each kind's features are scaled to unit length before they are laid side by side: the few choices of how to open an answer then
-count as much as the many of its words.
+Each kind's features are scaled to unit length before they are laid side by side: the few choices of how to open an
+answer then count as much as the many of its words.
 """
 
 from __future__ import annotations

@@ -29,6 +29,8 @@ Probabilities = NDArray[np.float32]
 
 COLUMNS = ("model", "item_id", "prediction", "answer", "options")
 _OPTIONAL = "probabilities"
+#: Columns of a response set.
+_ANSWER_COLUMNS = {"response", "output", "completion", "text"}
 #: More options than letters cannot be named.
 MOST_OPTIONS = 26
 _BATCH = 200_000
@@ -189,13 +191,31 @@ def _first_keys(path: Path) -> list[str]:
 def _check_columns(path: Path, names: Sequence[str]) -> None:
     absent = [name for name in COLUMNS if name not in names]
     if absent:
-        near = {name: get_close_matches(name, [one for one in names if one not in COLUMNS], 1, 0.4) for name in absent}
-        renames = ", ".join(f"{found[0]!r} to {name!r}" for name, found in near.items() if found)
         listing = ", ".join(names)[:200] or "none"
         raise InputError(
-            f"{path.name}: no column {', '.join(map(repr, absent))} (columns: {listing})",
-            f"Rename {renames}?" if renames else f"Columns wanted: {', '.join(COLUMNS)}.",
+            f"{path.name}: no column {', '.join(map(repr, absent))} (columns: {listing})", _hint(absent, names)
         )
+
+
+def _hint(absent: Sequence[str], names: Sequence[str]) -> str:
+    """What to do about absent columns: names that differ by little are offered, others never."""
+    if {"prediction", "answer"} <= set(absent) and not _ANSWER_COLUMNS.isdisjoint(names):
+        return "These look like answers in free text: see hydrometer kinship"
+    free = [one for one in names if one not in COLUMNS]
+    near = {name: _close(name, free) for name in absent}
+    renames = ", ".join(f"{found!r} to {name!r}" for name, found in near.items() if found)
+    wanted = f"Columns wanted: {', '.join(COLUMNS)}"
+    if not renames:
+        return wanted
+    return f"Rename {renames}?" if all(near.values()) else f"Rename {renames}? {wanted}"
+
+
+def _close(name: str, free: Sequence[str]) -> str | None:
+    """The column that is spelt nearly so, or is a part of the name (`item` of `item_id`) or the other way round."""
+    folded = {one.lower().replace(" ", "_").replace("-", "_"): one for one in reversed(free)}
+    part = next((one for one in folded if name.startswith(f"{one}_") or one.startswith(f"{name}_")), None)
+    found = [part] if part else get_close_matches(name, folded, 1, 0.75)
+    return folded[found[0]] if found else None
 
 
 def _as_text(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:

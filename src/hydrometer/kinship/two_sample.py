@@ -11,18 +11,18 @@ and three statistics are compared with what they are under such permutations:
 - `habits`: for each n-gram the difference of both models summed over all prompts, squared and divided by its
   variance: what one model does a little more often everywhere.
 
-A kernel's MMD^2 is the mean over prompts in inverse proportion to their variance under permutations; the fewer the
-answers to a prompt, the more its variance is taken from all prompts of as many answers. Statistic, estimate, floor and detectable share are all of this one mean. The test
-statistic is the largest of the three, standardised over the permutations; its p-value (1 + hits) / (1 + permutations)
-counts the permutations with as large a maximum. The observed labels are one of the permutations that set every scale,
-so the level holds exactly for any number of samples, and no correction for three statistics is needed.
+A kernel's MMD^2 is a mean over prompts, each weighted by the squared harmonic size m n / (m + n) of its samples, the
+precision that those give. (To weigh a prompt by its own variance under permutations would hide differences, which
+enlarge it.) Statistic, estimate, floor and detectable share are all of this one mean. The test statistic is the largest
+of the three, standardised over the permutations; its p-value (1 + hits) / (1 + permutations) counts the permutations
+with as large a maximum. The observed labels are one of the permutations that set every scale, so the level holds
+exactly for any number of samples, and no correction for three statistics is needed.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
 
@@ -60,8 +60,6 @@ PROMPT_LEVEL = 0.05
 DIFFERENT_PROMPTS = 10
 #: Answers whose spectra are multiplied with their weights in one go.
 _PENDING = 1024
-#: Distances that the mean variance of all prompts counts for beside a prompt's own.
-_PRIOR = 20
 
 
 class Discrepancy(Finding):
@@ -143,28 +141,30 @@ class SameModel(Finding):
 
 
 class _Sums:
-    """What is kept: a number for every prompt, kernel and arrangement, but of spectra sums alone."""
+    """Sums over prompts for every arrangement; memory hardly grows with the number of prompts."""
 
     def __init__(self, permutations: int) -> None:
         rows = permutations + 1
+        self.weighted = np.zeros((len(WITHIN), rows))
         self.habits = np.zeros((rows, BUCKETS))
         self.variance = np.zeros(BUCKETS)
         self.largest = np.full(rows, -np.inf)
         self.orders = 0.0
         self.most_orders = 0.0
         self.prompts: list[str] = []
-        self.raw: list[Array] = []  # MMD^2 per kernel and arrangement
-        self.pooled: list[tuple[float, ...]] = []  # pooled variance per kernel
-        self.answers: list[tuple[int, int]] = []
+        self.weights: list[float] = []
+        self.observed: list[Array] = []  # MMD^2 per kernel
+        self.pooled: list[list[float]] = []  # pooled variance per kernel
         self.single: list[tuple[float, float]] = []  # standardised maximum, its p
         self._pending: list[tuple[Array, Array]] = []
 
     def add(self, prompt: str, one: Prepared, dealt: Array) -> None:
         raw = np.array([mmd2(gram, dealt) for gram in one.grams])
         k = one.m + one.n
-        self.raw.append(raw)
-        self.pooled.append(tuple(1 - float(gram.sum() - np.trace(gram)) / (k * (k - 1)) for gram in one.grams))
-        self.answers.append((one.m, one.n))
+        self.weighted += one.size**2 * raw
+        self.weights.append(one.size**2)
+        self.observed.append(raw[:, 0])
+        self.pooled.append([1 - float(gram.sum() - np.trace(gram)) / (k * (k - 1)) for gram in one.grams])
         self._pending.append((one.size * contrast_weights(one, dealt), one.spectra))
         if sum(len(spectra) for _, spectra in self._pending) >= _PENDING:
             self._flush()
@@ -187,48 +187,6 @@ class _Sums:
         """Squared differences of n-grams over their variances under every arrangement, shape (arrangements,)."""
         self._flush()
         return np.asarray((self.habits**2 / (self.variance + self.variance.mean() + np.finfo(float).tiny)).sum(axis=1))
-
-
-@dataclass(frozen=True, slots=True)
-class _Mean:
-    """The weighted mean MMD^2 of one kernel.
-
-    Attributes:
-        dealt: under each arrangement, shape (arrangements,).
-        columns: weighted MMD^2, weighted pooled variance and weight of each prompt, shape (prompts, 3).
-    """
-
-    dealt: Array
-    columns: Array
-
-    @property
-    def variance(self) -> float:
-        """Weighted mean of the pooled variances."""
-        total = self.columns.sum(axis=0)
-        return float(total[1] / total[2]) if total[2] else 0.0
-
-
-def _mean_over_prompts(raw: Array, pooled: Array, answers: Array) -> _Mean:
-    """Prompts weighed by inverse variance; those at which the kernel tells no two arrangements apart by nothing.
-
-    A prompt's own variance rests on k (k - 3) / 2 free distances between its k answers. It grows with a difference, so
-    where it counts for much it hides one: it is mixed with the mean of all as if that were `_PRIOR` more of them.
-
-    Args:
-        raw: MMD^2, shape (prompts, arrangements).
-        pooled: pooled variances, shape (prompts,).
-        answers: of A and of B, shape (prompts, 2).
-    """
-    spread = raw.std(axis=1)
-    varies = spread > TIE * np.maximum(1.0, np.abs(raw).max(axis=1))
-    count = answers.sum(axis=1)
-    size = answers.prod(axis=1) / count
-    own = (spread * size) ** 2
-    free = count * (count - 3) / 2
-    shrunk = (free * own + _PRIOR * (own[varies].mean() if varies.any() else 1.0)) / (free + _PRIOR)
-    weights = np.where(varies, size**2 / shrunk, 0.0)
-    weights /= max(float(weights.sum()), np.finfo(float).tiny)
-    return _Mean(weights @ raw, np.stack([weights * raw[:, 0], weights * pooled, weights], axis=1))
 
 
 def _log_choices(m: int, n: int) -> float:
@@ -267,33 +225,24 @@ def same_model(
         sums.add(one.prompt, ready, arrangements(ready.m, ready.n, permutations, rng))
     tally.require(a, b)
     counts = tally.counts()
-    raw, pooled, answers = np.array(sums.raw), np.array(sums.pooled), np.array(sums.answers)
-    means = [_mean_over_prompts(raw[:, kernel], pooled[:, kernel], answers) for kernel in range(len(WITHIN))]
-    statistics = np.array([standardised(values) for values in (*(mean.dealt for mean in means), sums.habit_sums())])
+    dealt = sums.weighted / sum(sums.weights)
+    statistics = np.array([standardised(values) for values in (*dealt, sums.habit_sums())])
     largest = statistics.max(axis=0)
-    p = tail_p(largest)
+    p, statistic = tail_p(largest), STATISTICS[int(statistics[:, 0].argmax())]
     threshold = float(np.quantile(largest, 1 - level, method="higher"))
-    clusters = [np.arange(counts.prompts)]
     discrepancies = tuple(
-        _discrepancy(
-            name,
-            mean,
-            crossed_bootstrap_sums(mean.columns, clusters, RESAMPLES, seed),
-            threshold,
-            level=level,
-            p=tail_p(statistic),
-        )
-        for name, mean, statistic in zip(WITHIN, means, statistics, strict=False)
+        _discrepancy(kernel, sums, dealt[kernel], threshold, level=level, p=tail_p(statistics[kernel]), seed=seed)
+        for kernel in range(len(WITHIN))
     )
     too_alike = tail_p(-statistics[: len(WITHIN)].sum(axis=0)) <= TOO_ALIKE
-    verdict, reason = _verdict(p, level, sums.orders, counts, discrepancies, too_alike=too_alike)
+    verdict, reason = _verdict(p, statistic, level, sums.orders, counts, discrepancies, too_alike=too_alike)
     return SameModel(
         a=a,
         b=b,
         verdict=verdict,
         reason=reason,
         p=p,
-        statistic=STATISTICS[int(statistics[:, 0].argmax())],
+        statistic=statistic,
         level=level,
         permutations=permutations,
         seed=seed,
@@ -305,20 +254,24 @@ def same_model(
     )
 
 
-def _discrepancy(name: str, mean: _Mean, resampled: Array, threshold: float, *, level: float, p: float) -> Discrepancy:
-    n = len(mean.columns)
+def _discrepancy(
+    kernel: int, sums: _Sums, dealt: Array, threshold: float, *, level: float, p: float, seed: int
+) -> Discrepancy:
+    weights = np.array(sums.weights)
+    mmd2s, variances = (np.array(values)[:, kernel] for values in (sums.observed, sums.pooled))
+    columns = np.stack([weights * mmd2s, 4 * weights * variances, weights], axis=1)
+    resampled = crossed_bootstrap_sums(columns, [np.arange(len(columns))], RESAMPLES, seed)
+    explained, fourfold, weight = columns.sum(axis=0).tolist()
     with np.errstate(invalid="ignore", divide="ignore"):
-        means, shares = resampled[:, 0] / resampled[:, 2], resampled[:, 0] / (4 * resampled[:, 1])
-    around, variance = float(mean.dealt[0]), mean.variance
-    spread = float(mean.dealt.std())
-    share = around / (4 * variance) if variance > 0 else math.nan
-    reach = threshold + NormalDist().inv_cdf(POWER)
+        means, shares = resampled[:, 0] / resampled[:, 2], resampled[:, 0] / resampled[:, 1]
+    varies = fourfold > TIE * weight
+    reach = (threshold + NormalDist().inv_cdf(POWER)) * float(dealt.std()) * weight
     return Discrepancy(
-        kernel=name,
-        mmd2=_estimate(around, means, n),
-        floor=float(np.quantile(mean.dealt, 1 - level, method="higher")),
-        share=_estimate(share, shares, n),
-        detectable=min(1.0, reach * spread / (4 * variance)) if variance > 0 else None,
+        kernel=WITHIN[kernel],
+        mmd2=_estimate(explained / weight, means, len(columns)),
+        floor=float(np.quantile(dealt, 1 - level, method="higher")),
+        share=_estimate(explained / fourfold if varies else math.nan, shares, len(columns)),
+        detectable=min(1.0, reach / fourfold) if varies else None,
         p=p,
     )
 
@@ -334,8 +287,8 @@ def _most_different(sums: _Sums) -> tuple[PromptDifference, ...]:
     found = [
         PromptDifference(
             prompt=sums.prompts[i],
-            kernel=WITHIN[int(sums.raw[i][:, 0].argmax())],
-            mmd2=float(sums.raw[i][:, 0].max()),
+            kernel=WITHIN[int(sums.observed[i].argmax())],
+            mmd2=float(sums.observed[i].max()),
             p=sums.single[i][1],
             p_corrected=float((sums.largest >= sums.single[i][0] - TIE).sum() / len(sums.largest)),
         )
@@ -345,12 +298,19 @@ def _most_different(sums: _Sums) -> tuple[PromptDifference, ...]:
 
 
 def _verdict(
-    p: float, level: float, orders: float, counts: Counts, discrepancies: tuple[Discrepancy, ...], *, too_alike: bool
+    p: float,
+    statistic: str,
+    level: float,
+    orders: float,
+    counts: Counts,
+    discrepancies: tuple[Discrepancy, ...],
+    *,
+    too_alike: bool,
 ) -> tuple[Verdict, str]:
     if counts.repeated == counts.prompts:
         return "inconclusive", never_vary(counts)
     if p <= level:
-        return "differ", f"the answers differ by more than two samples of one model do (p = {p:.2g})"
+        return "differ", f"the answers differ by more than two samples of one model do (p = {p:.2g}, by {statistic})"
     if orders < -math.log(level):
         return "inconclusive", (
             f"with so few samples p cannot fall below {math.exp(-orders):.2g}, whatever the answers. Draw more samples"
@@ -373,7 +333,8 @@ def _sameness(unseen: str, counts: Counts, discrepancies: tuple[Discrepancy, ...
         return "inconclusive", (
             f"{unseen}, but only one that explains {_percent(found)} of the variation of the answers would have been, "
             f"with a power of 80 %. For {_percent(SMALL_SHARE)} draw about {math.ceil(samples * factor)} samples a "
-            f"prompt in place of {samples:.3g}, or ask {math.ceil(counts.prompts * factor**2)} prompts in place of {counts.prompts}"
+            f"prompt in place of {samples:.3g}, or ask {math.ceil(counts.prompts * factor**2)} prompts in place of "
+            f"{counts.prompts}"
         )
     for one in kernels:
         if one.share.low is not None and one.share.low > 0:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hydrometer.files import replacing, write_text
+from hydrometer.kinship.mistakes import FEWEST_ITEMS
+from hydrometer.kinship.relations import INCONCLUSIVE, NOT_SUPPORTED, SUPPORTED
+from hydrometer.report.kinship_text import MEANING, aligned
+from hydrometer.report.kinship_words import interval, p_value
 from hydrometer.report.visible import label, visible
 
 if TYPE_CHECKING:
@@ -17,8 +22,10 @@ if TYPE_CHECKING:
 
     from hydrometer.kinship.mistakes import SharedMistakes
 
-#: Pairs that the plain table shows.
-_SHOWN = 20
+#: Pairs and models that the plain tables show, and characters of a name.
+_SHOWN, _MODELS, _NAME = 20, 40, 48
+_COUNTS = ("items", "missing", "unparsed")
+_PAIR_COUNTS = ("items", "both wrong")
 
 
 def pairs_table(found: SharedMistakes) -> pl.DataFrame:
@@ -101,62 +108,89 @@ def write_mistakes(folder: Path, found: SharedMistakes) -> None:
 
 
 def summary(found: SharedMistakes) -> str:
-    """Accuracies, and the pairs that are most alike beyond what is ordinary."""
-    models = [
-        [label(row["model"]), _number(row["accuracy"]), _interval(row), *(str(row[name]) for name in _COUNTS)]
-        for row in models_table(found).sort("accuracy", descending=True, nulls_last=True).iter_rows(named=True)
-    ]
-    pairs = [
-        [
-            label(row["a"]),
-            label(row["b"]),
-            _number(row["residual"]),
-            _interval(row),
-            _p(row["p_corrected"]),
-            row["verdict"],
-            _number(row["capa"]),
-            str(row["both_wrong"]),
-        ]
-        for row in pairs_table(found).head(_SHOWN).iter_rows(named=True)
-    ]
-    count = len(found.relations.verdict)
-    more = count - len(pairs)
+    """Verdicts, each model with its nearest, and the pairs that are most alike beyond what is ordinary."""
+    told = Counter(found.relations.verdict)
+    count, items = len(found.relations.verdict), len(found.predictions.items)
+    named = ", ".join(f"{told[verdict]:,} {verdict}" for verdict in (SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE))
     lines = [
-        f"Accuracy on {len(found.predictions.items)} items",
+        f"{len(found.predictions.models):,} models, {items:,} item{'s' * (items != 1)}. "
+        f"Of {count:,} pair{'s' * (count != 1)}, {named}.",
         "",
-        *_aligned([["model", "accuracy", "95 % interval", *_COUNTS], *models], 1),
+        *_models(found),
         "",
-        f"Shared mistakes of {count} pairs (0: as alike as unrelated models of their ability; 1: the same)",
-        "",
-        *_aligned([["a", "b", "residual", "95 % interval", "p corrected", "verdict", "CAPA", "both wrong"], *pairs], 2),
-        *([f"and {more} more pairs"] if more else []),
+        *_pairs(found),
         *(["", *(f"Note: {note}" for note in found.notes)] if found.notes else []),
+        *(["", MEANING] if told[SUPPORTED] else []),
     ]
     return visible("\n".join(lines) + "\n")
 
 
-_COUNTS = ("items", "missing", "unparsed")
+def _models(found: SharedMistakes) -> list[str]:
+    """Accuracy of each model, and its nearest relative where any is told of it."""
+    import polars as pl
 
-
-def _aligned(table: list[list[str]], names: int) -> list[str]:
-    """Columns of equal width, the first `names` of them set left."""
-    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if i < names else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in table
+    names = found.predictions.models
+    nearest: dict[str, tuple[str, str]] = {}
+    for row in pairs_table(found).filter(pl.col("residual").is_not_null()).iter_rows(named=True):
+        for one, other in ((row["a"], row["b"]), (row["b"], row["a"])):
+            nearest.setdefault(one, (other, row["verdict"]))
+    table = models_table(found).sort("accuracy", descending=True, nulls_last=True, maintain_order=True)
+    heads = ["model", *(["nearest", "verdict"] if nearest else []), "accuracy", "95 % interval", *_COUNTS]
+    rows = [
+        [
+            label(row["model"], _NAME),
+            *([label(text, _NAME) for text in nearest.get(row["model"], ("-", "-"))] if nearest else []),
+            _number(row["accuracy"]),
+            interval(row["low"], row["high"]),
+            *(f"{row[name]:,}" for name in _COUNTS),
+        ]
+        for row in table.head(_MODELS).iter_rows(named=True)
     ]
+    lines = aligned([heads, *rows], 3 if nearest else 1)
+    return lines + [f"and {len(names) - _MODELS:,} more in models.parquet"] * (len(names) > _MODELS)
+
+
+def _pairs(found: SharedMistakes) -> list[str]:
+    """The pairs most alike; those with fewer items in common than say anything are only counted, by the notes."""
+    import polars as pl
+
+    table = pairs_table(found).filter(pl.col("items") >= FEWEST_ITEMS)
+    if table.is_empty():
+        return [f"No pair has {FEWEST_ITEMS} items in common: nothing can be said of any."]
+    if found.relations.prompts.any():
+        heads = [
+            "a",
+            "b",
+            "residual",
+            "95 % interval",
+            "p, corrected",
+            "verdict",
+            "CAPA",
+            "95 % interval",
+            *_PAIR_COUNTS,
+        ]
+        text = "Shared mistakes (residual 0: as alike as unrelated models of their ability; 1: the same choices)"
+    else:
+        heads = ["a", "b", "residual", "verdict", "CAPA", "95 % interval", *_PAIR_COUNTS]
+        text = "Agreement (CAPA 0: as chance has it for two models of their accuracy; 1: the same choices)"
+        table = table.sort("capa", descending=True, nulls_last=True, maintain_order=True)
+    rows = [
+        [
+            label(row["a"], _NAME),
+            label(row["b"], _NAME),
+            _number(row["residual"]),
+            *([interval(row["low"], row["high"]), p_value(row["p_corrected"])] if len(heads) > 8 else []),
+            row["verdict"],
+            _number(row["capa"]),
+            interval(row["capa_low"], row["capa_high"]),
+            f"{row['items']:,}",
+            f"{row['both_wrong']:,}",
+        ]
+        for row in table.head(_SHOWN).iter_rows(named=True)
+    ]
+    more = len(table) - len(rows)
+    return [text, "", *aligned([heads, *rows], 2), *[f"and {more:,} more pairs in pairs.parquet"] * (more > 0)]
 
 
 def _number(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.3f}"
-
-
-def _p(value: float | None) -> str:
-    return "<0.001" if value is not None and value < 0.001 else _number(value)
-
-
-def _interval(row: dict[str, Any]) -> str:
-    return "-" if row["low"] is None else f"{row['low']:.3f} to {row['high']:.3f}"

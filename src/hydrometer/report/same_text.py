@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hydrometer.kinship.evalues import e_text
+from hydrometer.kinship.two_sample import PROMPT_LEVEL
 from hydrometer.report.kinship_text import aligned
 from hydrometer.report.kinship_words import p_value
 from hydrometer.report.visible import label
@@ -55,6 +56,8 @@ def permutation_text(found: SameModel) -> str:
         "detectable: the share of variation that so much data would have found, with a power of 80 %.",
         "habits, the third statistic: n-grams that one model uses a little more often over all prompts.",
     ]
+    if found.verdict == "differ" and not found.most_different and found.least_prompt_p <= PROMPT_LEVEL:
+        lines += ["", "No prompt differs on its own (p corrected for all prompts)."]
     if found.most_different:
         heads = ["prompt", "MMD^2", "kernel", "p, corrected"]
         rows = [
