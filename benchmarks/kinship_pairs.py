@@ -144,7 +144,7 @@ def main() -> None:
     verdicts(table, pairs, family)
     if given.plain:
         begun = time.perf_counter()
-        raw, residual = plain_similarity(pl.read_parquet(given.folder / "responses.parquet"))
+        raw, residual = plain_similarity(pl.read_parquet(given.folder / "responses.parquet"), table.models)
         upper = np.triu_indices(len(family), 1)
         print(f"plain script: {time.perf_counter() - begun:.1f} s")
         show("plain script, double-centred", scores(residual[upper], family))

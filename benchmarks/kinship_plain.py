@@ -8,15 +8,16 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 import polars as pl
 
 
-def plain_similarity(frame: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Raw and double-centred mean cosine; columns model, prompt_id, response; models in order of appearance."""
-    models = {name: number for number, name in enumerate(frame["model"].unique(maintain_order=True))}
+def plain_similarity(frame: pl.DataFrame, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Raw and double-centred mean cosine of the models named, in their order; columns model, prompt_id, response."""
+    models = {name: number for number, name in enumerate(names)}
     n = len(models)
     by_prompt: dict[object, list[tuple[int, str]]] = defaultdict(list)
     for model, prompt, response in frame.select("model", "prompt_id", "response").iter_rows():
