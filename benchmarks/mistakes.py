@@ -139,7 +139,7 @@ def simulate(n: int, items: int, repetitions: int) -> None:
     for number in range(repetitions):
         predictions = choose(models, items, rng)
         start = time.perf_counter()
-        relations = relate(mistake_pairs(predictions, seed=number), seed=number)
+        relations = relate(mistake_pairs(predictions, seed=number))
         seconds.append(time.perf_counter() - start)
         plain = capa(predictions, seed=number)
         estimates.append(relations.estimate)

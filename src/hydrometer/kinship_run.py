@@ -198,7 +198,7 @@ def run(
             f"Give at least {FEWEST_MODELS}, or two with a --population (`hydrometer population build`).",
         )
     pairs = recentred(residual_pairs(table, seed=seed, population=reference, device=device), seed)
-    relations = relate(pairs, seed=seed, intervals=intervals, own=None if reference is None else n)
+    relations = relate(pairs, intervals=intervals, own=None if reference is None else n)
     use = None
     if reference is not None:
         use = _reference_use(relations, pairs, n, reference.models)

@@ -121,7 +121,7 @@ def shared_mistakes(predictions: Predictions, *, seed: int = 0) -> SharedMistake
     probable = None if predictions.probabilities is None else capa(predictions, probabilistic=True, seed=seed)
     notes = (*predictions.notes, *_notes(predictions, rates, plain, pairs))
     return SharedMistakes(
-        predictions, rates, plain, capa(predictions, seed=seed), probable, pairs, relate(pairs, seed=seed), notes
+        predictions, rates, plain, capa(predictions, seed=seed), probable, pairs, relate(pairs), notes
     )
 
 

@@ -94,7 +94,6 @@ def relate(
     *,
     intervals: bool = True,
     own: int | None = None,
-    seed: int = 0,  # noqa: ARG001
 ) -> Relations:
     """Estimate, interval, p-value and verdict of each pair.
 
@@ -106,7 +105,6 @@ def relate(
         intervals: whether to give intervals; verdicts rest on them in any case.
         own: the first so many models are asked about and the rest is a reference: a pair with one of them is corrected
             for such pairs only. None: all are asked about.
-        seed: for callers that pass one to every measure; nothing here is drawn.
     """
     common = pairs.common.sum(axis=0, dtype=np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
