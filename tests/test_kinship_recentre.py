@@ -34,3 +34,10 @@ def test_a_large_family_gets_back_some_of_what_the_mean_took_from_it() -> None:
 def test_small_families_move_nothing() -> None:
     pairs = blocks_of(planted([3, *[1] * 27], 0.4), noise=0.1)
     assert recentred(pairs) is pairs
+
+
+def test_clones_of_one_model_are_no_large_family() -> None:
+    alone = planted([3, *[1] * 17], 0.4)
+    of = np.array([*range(20), *[7] * 10])
+    pairs = blocks_of(alone[np.ix_(of, of)], noise=0.1, clones=((7, *range(20, 30)),))
+    assert recentred(pairs) is pairs

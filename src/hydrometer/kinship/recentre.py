@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from hydrometer.kinship.families import families
-from hydrometer.kinship.pairs import PairBlocks
+from hydrometer.kinship.pairs import PairBlocks, select
 from hydrometer.kinship.relations import INCONCLUSIVE, SUPPORTED, relate
 from hydrometer.kinship.resampling import discoveries, mean_similarity
 from hydrometer.stats import Array, Codes
@@ -31,26 +31,45 @@ _RESAMPLES = 20
 def recentred(pairs: PairBlocks, seed: int = 0) -> PairBlocks:
     """The similarities on a centre that families do not share in; unchanged where no family is large.
 
+    Clones of a model count as that model.
+
     Args:
         pairs: residual similarities by block of prompts.
         seed: of the resamples by which families are found.
     """
     n = len(pairs.models)
+    voice = np.arange(n)
+    for group in pairs.clones:
+        voice[list(group)] = group[0]
+    speakers = np.flatnonzero(voice == np.arange(n))
+    level = _levels(select(pairs, speakers.tolist()) if len(speakers) < n else pairs, seed)
+    if not level.any():
+        return pairs
     first, second = np.triu_indices(n, 1)
-    mean, found = mean_similarity(pairs), pairs
+    own = level[np.searchsorted(speakers, voice)]
+    shift = np.where(voice[first] == voice[second], 0.0, own[first] + own[second]).astype(np.float32)
+    return replace(pairs, residual=pairs.residual - shift * pairs.common)
+
+
+def _levels(pairs: PairBlocks, seed: int) -> Array:
+    """What is to be taken off for each of several distinct models, 0 where no family is large; shape (n,)."""
+    n = len(pairs.models)
+    first, second = np.triu_indices(n, 1)
+    mean, found, level = mean_similarity(pairs), pairs, np.zeros(n)
     for _ in range(_ROUNDS):
         family = _family(found, seed)
-        apart = family[first] != family[second]
         largest = int(np.bincount(family).max(initial=0))
         share = largest / n if largest >= LEAST else 0.0
         part = float(np.clip((share - FEW) / (MANY - FEW), 0.0, 1.0))
         if not part or len(np.unique(family)) < 3:
-            return found
+            break
         size = np.bincount(family, minlength=n)[family]
-        weight = np.where(apart & (pairs.common.sum(axis=0) > 0), 1 / (size[first] * size[second]), 0.0)
-        shift = (part * _additive(mean, weight, n)).astype(np.float32)
+        apart = (family[first] != family[second]) & (pairs.common.sum(axis=0) > 0)
+        weight = np.where(apart, 1 / (size[first] * size[second]), 0.0)
+        level = part * _additive(mean, weight, n)
+        shift = (level[first] + level[second]).astype(np.float32)
         found = replace(pairs, residual=pairs.residual - shift * pairs.common)
-    return found
+    return level
 
 
 def _family(pairs: PairBlocks, seed: int) -> Codes:
@@ -67,11 +86,10 @@ def _family(pairs: PairBlocks, seed: int) -> Codes:
 
 
 def _additive(mean: Array, weight: Array, n: int) -> Array:
-    """Weighted least squares fit of mean_ij = level_i + level_j, for every pair."""
+    """Levels of the weighted least squares fit of mean_ij = level_i + level_j, shape (n,)."""
     first, second = np.triu_indices(n, 1)
     normal = np.zeros((n, n))
     normal[first, second] = normal[second, first] = weight
     normal[np.arange(n), np.arange(n)] = normal.sum(axis=1)
     right = np.bincount(first, weight * mean, n) + np.bincount(second, weight * mean, n)
-    level = np.linalg.lstsq(normal, right, rcond=None)[0]
-    return np.asarray(level[first] + level[second])
+    return np.asarray(np.linalg.lstsq(normal, right, rcond=None)[0])
